@@ -1,0 +1,52 @@
+"""A compiled configuration. Immutable: an exchange keeps the one it started with, a reload swaps it whole."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from edgeproxy.http.message import Request, Response
+from edgeproxy.pipeline.chain import Chain
+from edgeproxy.pipeline.exchange import Exchange
+
+if TYPE_CHECKING:
+    from edgeproxy.config.schema import Config
+    from edgeproxy.origin.pool import Pool
+    from edgeproxy.pipeline.middleware import Middleware
+    from edgeproxy.routing.match import Router
+
+
+class Origin(Protocol):
+    """Where a route's misses go."""
+
+    name: str
+
+    async def fetch(self, x: Exchange) -> Response:
+        """The origin's answer to the exchange's request. Raises EdgeError."""
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One route, ready to run."""
+
+    name: str
+    chain: Chain
+    origin: Origin
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Everything an exchange needs to know of the configuration.
+
+    ``unrouted`` takes what no route matches. ``stages`` and ``pools`` are keyed by what configures them, so that the
+    next snapshot takes over those that stay the same, with their state.
+    """
+
+    config: Config
+    router: Router
+    unrouted: Route
+    pools: dict[str, Pool]
+    stages: dict[str, Middleware]
+
+    def route(self, request: Request) -> Route:
+        return self.router.match(request) or self.unrouted

@@ -1,0 +1,91 @@
+"""Header fields: a plain dict from lower-case name to value, both bytes.
+
+Field lines with one name are one list-valued field (RFC 9110 §5.3), so they are joined as they arrive: with
+``", "``, Cookie with ``"; "`` (RFC 6265 §5.4), and Set-Cookie, which must not be joined, with a line feed, which no
+field value can contain; :func:`serialize` writes those as lines of their own again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+Headers = dict[bytes, bytes]
+
+_JOINERS: dict[bytes, bytes] = {b"cookie": b"; ", b"set-cookie": b"\n"}
+
+# RFC 9110 §7.6.1: for one connection only, whatever Connection names beside them.
+HOP_BY_HOP: frozenset[bytes] = frozenset(
+    (
+        b"connection",
+        b"keep-alive",
+        b"proxy-authenticate",
+        b"proxy-authorization",
+        b"proxy-connection",
+        b"te",
+        b"trailer",
+        b"transfer-encoding",
+        b"upgrade",
+    )
+)
+
+
+def add(headers: Headers, name: bytes, value: bytes) -> None:
+    """Add one field line; ``name`` in lower case."""
+    present = headers.get(name)
+    headers[name] = value if present is None else present + _JOINERS.get(name, b", ") + value
+
+
+def from_pairs(pairs: Iterable[tuple[bytes, bytes]]) -> Headers:
+    headers: Headers = {}
+    for name, value in pairs:
+        add(headers, name.lower(), value)
+    return headers
+
+
+def serialize(headers: Headers) -> bytes:
+    """The field lines as HTTP/1.1 writes them, each ended by CRLF."""
+    block = b"".join([b"%b: %b\r\n" % line for line in headers.items()])
+    if b"\n" in headers.get(b"set-cookie", b""):
+        block = b"".join([b"%b: %b\r\n" % line for line in lines(headers)])
+    return block
+
+
+def lines(headers: Headers) -> Iterator[tuple[bytes, bytes]]:
+    """Field lines one by one, Set-Cookie split up again."""
+    for name, value in headers.items():
+        if name == b"set-cookie":
+            for cookie in value.split(b"\n"):
+                yield name, cookie
+        else:
+            yield name, value
+
+
+def members(value: bytes) -> list[bytes]:
+    """The members of a comma-separated list (RFC 9110 §5.6.1); commas inside quoted strings do not separate."""
+    if b'"' not in value:
+        return [member for part in value.split(b",") if (member := part.strip(b" \t"))]
+    out: list[bytes] = []
+    start, quoted, position, end = 0, False, 0, len(value)
+    while position < end:
+        char = value[position]
+        if char == 0x5C and quoted:
+            position += 1
+        elif char == 0x22:
+            quoted = not quoted
+        elif char == 0x2C and not quoted:
+            out.append(value[start:position].strip(b" \t"))
+            start = position + 1
+        position += 1
+    out.append(value[start:].strip(b" \t"))
+    return [member for member in out if member]
+
+
+def tokens(value: bytes | None) -> frozenset[bytes]:
+    """The members of a list of tokens, in lower case."""
+    return frozenset(members(value.lower())) if value else frozenset()
+
+
+def without_hop_by_hop(headers: Headers) -> Headers:
+    """A copy without the fields that are for one connection only (RFC 9110 §7.6.1)."""
+    named = tokens(headers.get(b"connection"))
+    return {name: value for name, value in headers.items() if name not in HOP_BY_HOP and name not in named}

@@ -1,0 +1,137 @@
+"""Requests and responses as values. Bodies are bytes, or a Body that streams."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from edgeproxy.http.headers import Headers, add, serialize
+
+if TYPE_CHECKING:
+    from edgeproxy.http.body import Body
+
+# A body filter takes a chunk and returns what may go on; called with b"" once, at the end, it returns the rest.
+BodyFilter = Callable[[bytes], bytes]
+
+
+class Request:
+    """A request that passed the framing checks.
+
+    ``target`` is the path with its query as it goes to the origin, dot segments removed; ``path`` the same for
+    matching, percent-decoded where that changes no meaning (RFC 3986 §6.2.2); ``host`` the authority's host in lower
+    case without its port; ``authority`` as it was sent. All bytes. ``version`` is b"1.1", b"1.0", b"2" or b"3".
+    """
+
+    __slots__ = ("authority", "body", "headers", "host", "method", "path", "query", "scheme", "target", "version")
+
+    def __init__(
+        self,
+        method: bytes,
+        target: bytes,
+        headers: Headers,
+        *,
+        authority: bytes = b"",
+        host: bytes = b"",
+        scheme: bytes = b"http",
+        version: bytes = b"1.1",
+        path: bytes | None = None,
+        query: bytes = b"",
+        body: Body | None = None,
+    ) -> None:
+        self.method = method
+        self.target = target
+        self.headers = headers
+        self.authority = authority
+        self.host = host
+        self.scheme = scheme
+        self.version = version
+        self.path = target if path is None else path
+        self.query = query
+        self.body = body
+
+    def __repr__(self) -> str:
+        return f"<Request {self.method.decode()} {self.scheme.decode()}://{self.authority.decode()}{self.target.decode()}>"
+
+
+class FieldBlock:
+    """Header fields that never change, with their wire form ready made: what a stored answer is served from."""
+
+    __slots__ = ("fields", "wire")
+
+    def __init__(self, fields: Headers) -> None:
+        self.fields = fields
+        self.wire = serialize(fields)
+
+
+_NO_FIELDS = FieldBlock({})
+
+
+class Response:
+    """An answer. Its fields stand in two layers: a shared block that is never written to (a stored answer's), and its
+    own on top, so that a stage can change one answer and never the stored one.
+    """
+
+    __slots__ = ("_own", "_shared", "body", "filters", "reason", "status")
+
+    def __init__(
+        self,
+        status: int,
+        headers: Headers | None = None,
+        body: bytes | Body = b"",
+        *,
+        shared: FieldBlock = _NO_FIELDS,
+        reason: bytes = b"",
+    ) -> None:
+        self.status = status
+        self.reason = reason
+        self.body = body
+        self.filters: list[BodyFilter] | None = None
+        self._own: Headers = {} if headers is None else headers
+        self._shared = shared
+
+    def get(self, name: bytes, default: bytes | None = None) -> bytes | None:
+        value = self._own.get(name)
+        return self._shared.fields.get(name, default) if value is None else value
+
+    def set(self, name: bytes, value: bytes) -> None:
+        """Set a field in place of what stood there; ``name`` in lower case."""
+        if name in self._shared.fields:
+            self._flatten()
+        self._own[name] = value
+
+    def add(self, name: bytes, value: bytes) -> None:
+        """Add a field line beside what stands there."""
+        if name in self._shared.fields:
+            self._flatten()
+        add(self._own, name, value)
+
+    def drop(self, name: bytes) -> None:
+        if name in self._shared.fields:
+            self._flatten()
+        self._own.pop(name, None)
+
+    def headers(self) -> Headers:
+        """All fields, as a dict of the caller's own."""
+        return self._shared.fields | self._own
+
+    def replace(self, headers: Headers) -> None:
+        """Take ``headers`` in place of all fields."""
+        self._shared = _NO_FIELDS
+        self._own = headers
+
+    def wire(self) -> bytes:
+        """The field lines as HTTP/1.1 writes them."""
+        return self._shared.wire + serialize(self._own)
+
+    def filter(self, feed: BodyFilter) -> None:
+        """Put a body filter behind those already there; whoever adds one also drops Content-Length."""
+        if self.filters is None:
+            self.filters = []
+        self.filters.append(feed)
+
+    def _flatten(self) -> None:
+        self._own = self._shared.fields | self._own
+        self._shared = _NO_FIELDS
+
+    def __repr__(self) -> str:
+        return f"<Response {self.status} {self.headers()!r}>"

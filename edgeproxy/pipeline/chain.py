@@ -1,0 +1,105 @@
+"""Compiles a route's stages to flat tuples of bound methods, once per snapshot.
+
+A task for each request costs more than a whole chain called flat, so a stage's hooks are plain functions and run
+inside the listener's read; the first ``async def`` request hook splits the tuple, and only what stands behind it
+needs a task. Each step carries the response hooks of the stages entered so far, in reverse: whoever answers, the
+answer passes exactly those.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, NamedTuple
+
+from edgeproxy.http.message import Response
+from edgeproxy.pipeline.exchange import Exchange
+from edgeproxy.pipeline.middleware import Middleware, Verdict
+
+RequestHook = Callable[[Exchange], Verdict]
+AsyncHook = Callable[[Exchange], Awaitable[Verdict]]
+StoreHook = Callable[[Exchange, Response], None | Awaitable[None]]
+ResponseHook = Callable[[Exchange, Response], None]
+LogHook = Callable[[Exchange], None]
+Responders = tuple[ResponseHook, ...]
+
+
+class Step(NamedTuple):
+    """One hook, whether its verdict must be awaited, and the response hooks of the stages entered by then."""
+
+    hook: Callable[[Exchange], Any]
+    awaited: bool
+    responders: Responders
+
+
+class Chain(NamedTuple):
+    """A route's stages, ready to run.
+
+    ``inline`` are the request hooks up to the first asynchronous one, as (hook, responders); ``rest`` what is left.
+    """
+
+    stages: tuple[Middleware, ...]
+    inline: tuple[tuple[RequestHook, Responders], ...]
+    rest: tuple[Step, ...]
+    fetch: tuple[Step, ...]
+    store: tuple[tuple[StoreHook, bool], ...]
+    responders: Responders
+    log: tuple[LogHook, ...]
+
+
+def overrides(stage: Middleware, phase: str) -> bool:
+    return getattr(type(stage), phase) is not getattr(Middleware, phase)
+
+
+def compile_chain(stages: Sequence[Middleware], log: Sequence[LogHook] = ()) -> Chain:
+    """``stages`` in order; ``log`` are the engine's own log hooks, run after the stages'."""
+    steps: list[Step] = []
+    entered: list[ResponseHook] = []
+    fetchers: list[tuple[Callable[[Exchange], Any], bool]] = []
+    store: list[tuple[StoreHook, bool]] = []
+    for stage in stages:
+        enforced = stage.config.mode == "enforce"
+        if enforced and overrides(stage, "response"):
+            entered.insert(0, stage.response)
+        if overrides(stage, "request"):
+            hook = stage.request if enforced else _observed(stage, stage.request)
+            steps.append(Step(hook, _is_async(stage.request), tuple(entered)))
+        if overrides(stage, "fetch"):
+            hook = stage.fetch if enforced else _observed(stage, stage.fetch)
+            fetchers.append((hook, _is_async(stage.fetch)))
+        if enforced and overrides(stage, "store"):
+            store.append((stage.store, _is_async(stage.store)))
+    responders = tuple(entered)
+    split = next((i for i, step in enumerate(steps) if step.awaited), len(steps))
+    return Chain(
+        stages=tuple(stages),
+        inline=tuple((step.hook, step.responders) for step in steps[:split]),
+        rest=tuple(steps[split:]),
+        fetch=tuple(Step(hook, awaited, responders) for hook, awaited in fetchers),
+        store=tuple(store),
+        responders=responders,
+        log=(*(stage.log for stage in stages if overrides(stage, "log")), *log),
+    )
+
+
+def _is_async(hook: Callable[..., Any]) -> bool:
+    return inspect.iscoroutinefunction(hook)
+
+
+def _observed(stage: Middleware, hook: Callable[[Exchange], Any]) -> Callable[[Exchange], Any]:
+    """The hook with its answer counted and taken away: what ``mode: observe`` runs."""
+    would_answer = stage.services.metrics.observed(stage.name)
+
+    if _is_async(hook):
+
+        async def observed_async(x: Exchange) -> None:
+            if await hook(x) is not None:
+                would_answer()
+
+        return observed_async
+
+    def observed(x: Exchange) -> None:
+        if hook(x) is not None:
+            would_answer()
+
+    return observed

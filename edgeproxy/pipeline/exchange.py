@@ -1,0 +1,75 @@
+"""One request and its answer, as every stage sees it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from edgeproxy.http.message import Request, Response
+
+if TYPE_CHECKING:
+    from edgeproxy.cache.lookup import Lookup
+    from edgeproxy.config.snapshot import Route
+
+
+class TLSInfo(NamedTuple):
+    """What the handshake settled. ``client_certificate`` is DER, None if the client showed none."""
+
+    version: str
+    cipher: str
+    server_name: str
+    client_certificate: bytes | None
+
+
+class Peer(NamedTuple):
+    """Who is at the other end of the connection: the address PROXY protocol told if it was trusted, else the socket's.
+
+    ``address`` is the textual IP ("" on a Unix socket); ``via`` the socket's own address when PROXY protocol spoke.
+    """
+
+    address: str
+    port: int
+    via: str
+    local: str
+    tls: TLSInfo | None
+
+
+class Exchange:
+    """One request and its answer.
+
+    Class-level defaults stand for what most exchanges never set, so that making one stays cheap.
+
+    id: request id, b"" until the request_id stage gave one. client: the client's address as text; the peer's until
+    client_address found a better one. claims: what a verified token says. tags: words for the log, added by stages.
+    verdict: what the cache said, as Cache-Status parameters (RFC 9211), e.g. b"hit" or b"fwd=uri-miss; stored".
+    endpoint: the origin endpoint that answered. error: the metric label of the error it ended with. sent: body bytes
+    written to the client. started and ended: monotonic seconds. upgraded: the connection now carries another protocol.
+    """
+
+    id: bytes = b""
+    claims: Mapping[str, Any] | None = None
+    bot: str = ""
+    tags: tuple[str, ...] = ()
+    verdict: bytes = b""
+    lookup: Lookup | None = None
+    endpoint: str = ""
+    tries: int = 0
+    error: str = ""
+    proxy_status: bytes = b""
+    sent: int = 0
+    ended: float = 0.0
+    upgraded: bool = False
+    response: Response | None = None
+
+    def __init__(self, request: Request, peer: Peer, started: float) -> None:
+        self.request = request
+        self.peer = peer
+        self.client = peer.address
+        self.started = started
+        self.route: Route = _UNROUTED
+
+    def __repr__(self) -> str:
+        return f"<Exchange {self.request!r} {self.response!r}>"
+
+
+_UNROUTED: Any = None

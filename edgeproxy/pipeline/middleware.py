@@ -1,0 +1,90 @@
+"""The base class of every stage. One stage is one file in ``middleware/``: a docstring, a Config, its hooks.
+
+A stage overrides the hooks it needs; a hook it leaves alone costs nothing, because the chain never calls it.
+Hooks are plain functions; ``request``, ``fetch`` and ``store`` may also be ``async def``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from edgeproxy.clock import Clock
+from edgeproxy.http.message import Response
+from edgeproxy.pipeline.exchange import Exchange
+
+if TYPE_CHECKING:
+    import aiohttp
+
+    from edgeproxy.cache.memory import Memory
+    from edgeproxy.observe.metrics import Metrics
+
+Verdict = Response | None
+
+
+class MiddlewareConfig(BaseModel):
+    """What every stage understands; a stage's own Config adds to it, and each field's docstring is the reference."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+    mode: Literal["enforce", "observe"] = "enforce"
+    """`observe` runs the stage, counts what it would have answered, and lets the exchange go on."""
+
+
+@dataclass(frozen=True)
+class Services:
+    """What the engine lends to stages."""
+
+    clock: Clock
+    metrics: Metrics
+    memory: Memory
+    http: Callable[[], aiohttp.ClientSession]
+    """The session for outbound calls (key sets, feeds), made at first use, shared, closed with the worker."""
+
+
+class Middleware:
+    """One stage of the pipeline, built once per configuration that uses it; its state lives as long as that stays.
+
+    Everything that depends on configuration alone happens in ``__init__``; per request only look-ups.
+    """
+
+    name: ClassVar[str]
+    """The stage's key in configuration, in metrics and in the order list."""
+
+    default_on: ClassVar[bool] = False
+    """Whether a configuration that does not mention the stage has it."""
+
+    Config: ClassVar[type[MiddlewareConfig]] = MiddlewareConfig
+
+    def __init__(self, config: Any, services: Services) -> None:
+        self.config = config
+        self.services = services
+
+    async def start(self) -> None:
+        """Begin background work. Called once, when the first snapshot with this stage goes into service."""
+
+    async def stop(self) -> None:
+        """End background work. Called once, when no snapshot has this stage any more."""
+
+    def request(self, x: Exchange) -> Verdict | Awaitable[Verdict]:
+        """Before the cache look-up. A response ends the request phase and is the answer."""
+        raise NotImplementedError
+
+    def fetch(self, x: Exchange) -> Verdict | Awaitable[Verdict]:
+        """After a miss, before the origin. A response is taken in place of the origin's."""
+        raise NotImplementedError
+
+    def store(self, x: Exchange, response: Response) -> None | Awaitable[None]:
+        """The origin's answer, before it is kept: what is changed here is changed in the kept copy."""
+        raise NotImplementedError
+
+    def response(self, x: Exchange, response: Response) -> None:
+        """Every answer, in reverse order, of the stages that were entered. Changes this copy only."""
+        raise NotImplementedError
+
+    def log(self, x: Exchange) -> None:
+        """Always, exactly once, when the exchange has ended."""
+        raise NotImplementedError

@@ -1,0 +1,166 @@
+"""Takes an exchange through its chain: inline as far as it goes, the rest in one task.
+
+A stage that answers at once (a memory hit, a limit, a redirect) is answered inside :func:`serve`, which the listener
+calls from its read callback: no task, no coroutine.
+"""
+
+from __future__ import annotations
+
+import logging
+import traceback
+from collections.abc import Coroutine
+from typing import Any, Protocol
+
+from edgeproxy.errors import EdgeError, Kind, meaning
+from edgeproxy.http.message import Response
+from edgeproxy.pipeline.chain import Responders
+from edgeproxy.pipeline.exchange import Exchange
+
+logger = logging.getLogger("edgeproxy")
+
+
+class Writer(Protocol):
+    """What a listener lends an exchange to answer on."""
+
+    def send(self, x: Exchange, response: Response) -> None:
+        """Write a whole answer, whose body is bytes."""
+
+    async def stream(self, x: Exchange, response: Response) -> None:
+        """Write an answer whose body is a Body, as it comes. Raises EdgeError if either side broke off."""
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run the rest of the exchange in a task that is cancelled when the client leaves."""
+
+
+def serve(x: Exchange, writer: Writer) -> None:
+    """Begin an exchange whose route is known."""
+    responders: Responders = ()
+    try:
+        for hook, responders in x.route.chain.inline:
+            response = hook(x)
+            if response is not None:
+                _answer(x, writer, response, responders)
+                return
+    except Exception as error:
+        _answer(x, writer, failure(x, error), responders)
+        return
+    writer.spawn(_continue(x, writer))
+
+
+def _answer(x: Exchange, writer: Writer, response: Response, responders: Responders) -> None:
+    finish(x, response, responders)
+    if type(response.body) is bytes:
+        writer.send(x, response)
+        ended(x)
+    else:
+        writer.spawn(_stream(x, writer, response))
+
+
+async def _continue(x: Exchange, writer: Writer) -> None:
+    """Everything behind the inline stages: asynchronous stages, the cache's miss path, the origin."""
+    chain = x.route.chain
+    responders = chain.responders
+    try:
+        response = None
+        for step in chain.rest:
+            responders = step.responders
+            verdict = step.hook(x)
+            response = await verdict if step.awaited else verdict
+            if response is not None:
+                break
+        else:
+            responders = chain.responders
+            lookup = x.lookup
+            response = await (fetch(x) if lookup is None else lookup.fetch(x, fetch))
+    except EdgeError as error:
+        response = failure(x, error)
+    except Exception as error:
+        response = failure(x, error)
+    finish(x, response, responders)
+    await _stream(x, writer, response)
+
+
+async def fetch(x: Exchange) -> Response:
+    """The fetch phase, then the origin."""
+    for step in x.route.chain.fetch:
+        verdict = step.hook(x)
+        response: Response | None = await verdict if step.awaited else verdict
+        if response is not None:
+            return response
+    return await x.route.origin.fetch(x)
+
+
+async def store(x: Exchange, response: Response) -> None:
+    """The store phase: what the stages change here is changed in the kept copy."""
+    for hook, awaited in x.route.chain.store:
+        outcome = hook(x, response)
+        if awaited and outcome is not None:
+            await outcome
+
+
+def finish(x: Exchange, response: Response, responders: Responders) -> None:
+    """The response phase. A hook that fails is left out of this answer, and said in the log."""
+    if x.verdict:
+        response.add(b"cache-status", b"edgeproxy; " + x.verdict)
+    for hook in responders:
+        try:
+            hook(x, response)
+        except Exception as error:
+            report(error)
+    x.response = response
+    if response.filters is not None and type(response.body) is bytes:
+        body = response.body
+        for feed in response.filters:
+            body = feed(body) + feed(b"")
+        response.body = body
+        response.filters = None
+
+
+async def _stream(x: Exchange, writer: Writer, response: Response) -> None:
+    try:
+        if type(response.body) is bytes:
+            writer.send(x, response)
+        else:
+            await writer.stream(x, response)
+    except EdgeError as error:
+        x.error = error.kind.value
+    except BaseException:
+        x.error = Kind.CLIENT_GONE.value
+        raise
+    finally:
+        ended(x)
+
+
+def ended(x: Exchange) -> None:
+    """The log phase."""
+    for hook in x.route.chain.log:
+        try:
+            hook(x)
+        except Exception as error:
+            report(error)
+
+
+def failure(x: Exchange, error: Exception) -> Response:
+    """The answer for an error, as the table of errors says."""
+    if not isinstance(error, EdgeError):
+        report(error)
+        error = EdgeError(Kind.INTERNAL, "edge")
+    x.error = error.kind.value
+    return error_response(error)
+
+
+def error_response(error: EdgeError) -> Response:
+    means = meaning(error.kind)
+    headers = {b"content-type": b"text/plain; charset=utf-8", b"cache-control": b"no-store"}
+    if means.token is not None:
+        headers[b"proxy-status"] = b"edgeproxy; error=" + means.token.encode()
+    detail = f" {error.detail}" if error.source == "client" and error.detail else ""
+    return Response(means.status, headers, f"{means.status} {means.text}{detail}\n".encode())
+
+
+def report(error: BaseException) -> None:
+    """One line for a fault of our own, naming where it happened; the whole traceback at debug level."""
+    frames = traceback.extract_tb(error.__traceback__)
+    where = f"{frames[-1].filename}:{frames[-1].lineno}" if frames else "?"
+    logger.error("internal error: %s: %s at %s", type(error).__name__, error, where)
+    logger.debug("internal error", exc_info=error)
