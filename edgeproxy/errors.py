@@ -32,6 +32,7 @@ class Kind(Enum):
     REQUEST_TIMEOUT = "request_timeout"
     EXPECTATION_FAILED = "expectation_failed"
     CLIENT_GONE = "client_gone"
+    NOT_CACHED = "not_cached"
     # Ours.
     INTERNAL = "internal"
     NO_ROUTE = "no_route"
@@ -60,6 +61,7 @@ _TABLE: dict[Kind, Meaning] = {
     Kind.REQUEST_TIMEOUT: Meaning(408, "info", None, False, "The request did not arrive in time."),
     Kind.EXPECTATION_FAILED: Meaning(417, "info", None, False, "The expectation cannot be met."),
     Kind.CLIENT_GONE: Meaning(499, "debug", None, False, "The client went away."),
+    Kind.NOT_CACHED: Meaning(504, "info", None, False, "Nothing is stored that could answer this."),
     Kind.INTERNAL: Meaning(500, "error", "proxy_internal_error", False, "Something failed here."),
     Kind.NO_ROUTE: Meaning(404, "info", "destination_not_found", False, "No route leads there."),
     Kind.METHOD_NOT_ALLOWED: Meaning(405, "info", None, False, "This method is not allowed here."),
@@ -73,9 +75,15 @@ _TABLE: dict[Kind, Meaning] = {
     Kind.TLS: Meaning(502, "warning", "tls_certificate_error", True, "The origin's TLS could not be trusted."),
     Kind.NO_ENDPOINT: Meaning(503, "error", "destination_unavailable", False, "No origin is available."),
     Kind.RESPONSE_TIMEOUT: Meaning(504, "warning", "http_response_timeout", True, "The origin did not answer in time."),
-    Kind.RESPONSE_INCOMPLETE: Meaning(502, "warning", "http_response_incomplete", True, "The origin's answer broke off."),
-    Kind.RESPONSE_INVALID: Meaning(502, "warning", "http_protocol_error", True, "The origin's answer is not valid HTTP."),
-    Kind.RESPONSE_TOO_LARGE: Meaning(502, "warning", "http_response_header_section_size", False, "The origin's answer is too large."),
+    Kind.RESPONSE_INCOMPLETE: Meaning(
+        502, "warning", "http_response_incomplete", True, "The origin's answer broke off."
+    ),
+    Kind.RESPONSE_INVALID: Meaning(
+        502, "warning", "http_protocol_error", True, "The origin's answer is not valid HTTP."
+    ),
+    Kind.RESPONSE_TOO_LARGE: Meaning(
+        502, "warning", "http_response_header_section_size", False, "The origin's answer is too large."
+    ),
     Kind.CONNECTION_LOST: Meaning(502, "warning", "connection_terminated", True, "The origin closed the connection."),
 }
 

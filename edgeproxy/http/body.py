@@ -44,7 +44,20 @@ class Pipe(Body):
     ``pause`` and ``resume`` hold the producer back; ``on_close`` tells it that the reader has left before the end.
     """
 
-    __slots__ = ("_chunks", "_closed", "_done", "_error", "_on_close", "_pause", "_paused", "_resume", "_size", "_waiter", "length", "trailers")
+    __slots__ = (
+        "_chunks",
+        "_closed",
+        "_done",
+        "_error",
+        "_on_close",
+        "_pause",
+        "_paused",
+        "_resume",
+        "_size",
+        "_waiter",
+        "length",
+        "trailers",
+    )
 
     def __init__(
         self,
@@ -71,6 +84,11 @@ class Pipe(Body):
     def done(self) -> bool:
         """The producer is through: all bytes are here, or the body broke off."""
         return self._done
+
+    @property
+    def closed(self) -> bool:
+        """Nobody reads any more; what is still fed is thrown away."""
+        return self._closed
 
     def feed(self, data: bytes) -> None:
         if self._closed:
@@ -144,3 +162,15 @@ class Pipe(Body):
     def __repr__(self) -> str:
         state = "closed" if self._closed else "failed" if self._error else "done" if self._done else "open"
         return f"<Pipe {state} {self._size} B waiting>"
+
+
+class Tunnel(Body):
+    """The body of a 101 answer: the origin's end of a connection that now carries another protocol, both ways."""
+
+    def write(self, data: bytes) -> None:
+        """Send to the origin. Bounded by :meth:`drain`."""
+        raise NotImplementedError
+
+    async def drain(self) -> None:
+        """Wait until the origin has taken enough to go on. Raises EdgeError if it left."""
+        raise NotImplementedError

@@ -50,7 +50,9 @@ class Request:
         self.body = body
 
     def __repr__(self) -> str:
-        return f"<Request {self.method.decode()} {self.scheme.decode()}://{self.authority.decode()}{self.target.decode()}>"
+        return (
+            f"<Request {self.method.decode()} {self.scheme.decode()}://{self.authority.decode()}{self.target.decode()}>"
+        )
 
 
 class FieldBlock:

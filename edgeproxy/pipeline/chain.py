@@ -18,7 +18,7 @@ from edgeproxy.pipeline.middleware import Middleware, Verdict
 
 RequestHook = Callable[[Exchange], Verdict]
 AsyncHook = Callable[[Exchange], Awaitable[Verdict]]
-StoreHook = Callable[[Exchange, Response], None | Awaitable[None]]
+StoreHook = Callable[[Exchange, Response], Awaitable[None] | None]
 ResponseHook = Callable[[Exchange, Response], None]
 LogHook = Callable[[Exchange], None]
 Responders = tuple[ResponseHook, ...]

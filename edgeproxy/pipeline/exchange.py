@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from edgeproxy.http.message import Request, Response
 
 if TYPE_CHECKING:
-    from edgeproxy.cache.lookup import Lookup
+    from edgeproxy.cache.lookup import Invalidation, Lookup
     from edgeproxy.config.snapshot import Route
 
 
@@ -51,7 +51,7 @@ class Exchange:
     bot: str = ""
     tags: tuple[str, ...] = ()
     verdict: bytes = b""
-    lookup: Lookup | None = None
+    lookup: Lookup | Invalidation | None = None
     endpoint: str = ""
     tries: int = 0
     error: str = ""

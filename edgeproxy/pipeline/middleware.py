@@ -19,7 +19,7 @@ from edgeproxy.pipeline.exchange import Exchange
 if TYPE_CHECKING:
     import aiohttp
 
-    from edgeproxy.cache.memory import Memory
+    from edgeproxy.cache.tiers import Tiers
     from edgeproxy.observe.metrics import Metrics
 
 Verdict = Response | None
@@ -40,7 +40,7 @@ class Services:
 
     clock: Clock
     metrics: Metrics
-    memory: Memory
+    cache: Tiers
     http: Callable[[], aiohttp.ClientSession]
     """The session for outbound calls (key sets, feeds), made at first use, shared, closed with the worker."""
 
@@ -77,7 +77,7 @@ class Middleware:
         """After a miss, before the origin. A response is taken in place of the origin's."""
         raise NotImplementedError
 
-    def store(self, x: Exchange, response: Response) -> None | Awaitable[None]:
+    def store(self, x: Exchange, response: Response) -> Awaitable[None] | None:
         """The origin's answer, before it is kept: what is changed here is changed in the kept copy."""
         raise NotImplementedError
 

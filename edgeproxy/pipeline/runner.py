@@ -71,7 +71,7 @@ async def _continue(x: Exchange, writer: Writer) -> None:
         else:
             responders = chain.responders
             lookup = x.lookup
-            response = await (fetch(x) if lookup is None else lookup.fetch(x, fetch))
+            response = await (fetch(x) if lookup is None else lookup.fetch(x, fetch, store))
     except EdgeError as error:
         response = failure(x, error)
     except Exception as error:

@@ -1,0 +1,38 @@
+# Everything a developer does here; plain `make` lists it.
+
+BIN := .venv/bin
+TEST_PACKAGES := nginx-light redis-server chromium python3-doc
+BENCH_PACKAGES := nginx-light varnish wrk util-linux
+
+.DEFAULT_GOAL := help
+.PHONY: help run test test-all check bench lock venv
+
+help: ## List the targets
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 18
+
+run: venv ## Serve the demo site through the proxy
+	@$(BIN)/edgeproxy demo
+
+test: venv ## Run the tests
+	@scripts/debian-packages $(TEST_PACKAGES)
+	$(BIN)/python -m pytest -n 2 -m "not slow and not bench"
+
+test-all: venv ## Run all tests, also those that take minutes
+	@scripts/debian-packages $(TEST_PACKAGES)
+	$(BIN)/python -m pytest -n 2 -m "not bench"
+
+check: venv ## Lint, formatting, types, import rules
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest tests/architecture
+
+bench: venv ## Measure beside nginx and Varnish
+	@scripts/debian-packages $(BENCH_PACKAGES)
+	$(BIN)/python -m tests.benchmarks
+
+lock: venv ## Resolve the dependencies anew
+	@scripts/lock
+
+venv:
+	@scripts/setup-venv

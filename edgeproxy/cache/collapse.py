@@ -1,0 +1,99 @@
+"""Collapsing: one fetch for concurrent misses of one key.
+
+A fetch is a flight of its own: the client that caused it may leave and the flight goes on. Whoever misses meanwhile
+waits for its head. A stored answer is shared; one that may not be shared releases the others at once, and the key is
+remembered so that they do not queue up again (hit-for-miss).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from edgeproxy.cache.entry import Entry
+from edgeproxy.errors import EdgeError
+from edgeproxy.http.message import Response
+
+PASS_TIME = 30.0  # seconds a key whose answer could not be shared is not collapsed
+PASS_LIMIT = 65_536  # keys remembered
+
+
+class Flight:
+    """A fetch under way. Settled once, with an entry all may use, an answer for the leader alone, or an error."""
+
+    __slots__ = ("_landed", "entry", "error", "leaderless", "purged", "response", "verdict")
+
+    def __init__(self) -> None:
+        self._landed: asyncio.Event = asyncio.Event()
+        self.entry: Entry | None = None
+        self.response: Response | None = None
+        self.error: Exception | None = None
+        self.verdict = b""  # how the fetch went, as Cache-Status parameters
+        self.purged = False  # a purge came meanwhile: what it brings is not stored
+        self.leaderless = False  # the client that caused it has left
+
+    async def head(self) -> None:
+        """Wait until the answer's head is here."""
+        await self._landed.wait()
+
+    @property
+    def landed(self) -> bool:
+        return self._landed.is_set()
+
+    def share(self, entry: Entry, verdict: bytes) -> None:
+        self.entry, self.verdict = entry, verdict
+        self._landed.set()
+
+    def deliver(self, response: Response, verdict: bytes) -> None:
+        """An answer that only the leader may have."""
+        self.response, self.verdict = response, verdict
+        if self.leaderless and not isinstance(response.body, bytes):
+            response.body.close()
+        self._landed.set()
+
+    def fail(self, error: Exception) -> None:
+        self.error = error
+        self._landed.set()
+
+    def leave(self) -> None:
+        """The leader's client is gone."""
+        self.leaderless = True
+        if self.response is not None and not isinstance(self.response.body, bytes):
+            self.response.body.close()
+
+    @property
+    def shared_error(self) -> EdgeError | None:
+        """An error that tells something of the origin, and so answers all who wait."""
+        return self.error if isinstance(self.error, EdgeError) and self.error.source == "origin" else None
+
+
+class Passing:
+    """Keys not worth collapsing for a while: two generations, so that forgetting costs nothing."""
+
+    def __init__(self, now: Callable[[], float]) -> None:
+        self._now = now
+        self._fresh: set[bytes] = set()
+        self._old: set[bytes] = set()
+        self._turn = now() + PASS_TIME
+
+    def add(self, key: bytes) -> None:
+        self._age()
+        self._fresh.add(key)
+        if len(self._fresh) > PASS_LIMIT // 2:
+            self._old, self._fresh = self._fresh, set()
+
+    def __contains__(self, key: bytes) -> bool:
+        if self._now() >= self._turn:
+            self._age()
+        return key in self._fresh or key in self._old
+
+    def discard(self, key: bytes) -> None:
+        self._fresh.discard(key)
+        self._old.discard(key)
+
+    def _age(self) -> None:
+        now = self._now()
+        if now >= self._turn:
+            self._old = self._fresh if now < self._turn + PASS_TIME else set()
+            self._fresh = set()
+            self._turn = now + PASS_TIME

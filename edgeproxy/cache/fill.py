@@ -1,0 +1,131 @@
+"""A body on its way from the origin into the cache, read by any number of clients while it arrives."""
+
+from __future__ import annotations
+
+import asyncio
+
+from edgeproxy.errors import EdgeError
+from edgeproxy.http.body import HIGH_WATER, Body
+
+
+class Fill:
+    """One producer, many readers, each at its own pace; a reader that leaves disturbs nobody.
+
+    While the body is to be kept, all of it is held. Once it proved too large (:meth:`give_up`), only what some reader
+    has still to read is held, and :meth:`room` holds the producer back to the slowest of them.
+    """
+
+    __slots__ = ("_moved", "chunks", "done", "error", "first", "length", "readers", "size")
+
+    def __init__(self, length: int | None) -> None:
+        self.length = length
+        self.size = 0
+        self.done = False
+        self.chunks: list[bytes] = []
+        self.first = 0  # number of the first chunk still held
+        self.error: EdgeError | None = None
+        self.readers: set[FillReader] = set()
+        self._moved: asyncio.Event | None = None
+
+    def feed(self, data: bytes) -> None:
+        self.chunks.append(data)
+        self.size += len(data)
+        self._wake()
+
+    def finish(self) -> None:
+        self.done = True
+        self._wake()
+
+    def fail(self, error: EdgeError) -> None:
+        """The rest will not come: readers get what is here, then the error."""
+        self.error = error
+        self.done = True
+        self._wake()
+
+    def whole(self) -> bytes:
+        """The body of a finished fill."""
+        return b"".join(self.chunks)
+
+    def give_up(self) -> None:
+        """Stop keeping the body; go on for those who read it."""
+        self._moved = asyncio.Event()
+        self.forget_read()
+
+    async def room(self) -> bool:
+        """Wait until more may be fed; False if nobody would read it."""
+        while self._moved is not None:
+            if not self.readers:
+                return False
+            if sum(map(len, self.chunks)) <= HIGH_WATER:
+                break
+            self._moved.clear()
+            await self._moved.wait()
+        return True
+
+    def reader(self) -> FillReader:
+        """A reader from the first byte on; to be asked for before :meth:`give_up`."""
+        reader = FillReader(self)
+        self.readers.add(reader)
+        return reader
+
+    def _wake(self) -> None:
+        for reader in self.readers:
+            reader.wake()
+
+    def forget_read(self) -> None:
+        """Let go of what every reader has read, if the body is not kept."""
+        if self._moved is None:
+            return
+        behind = min((reader.position for reader in self.readers), default=self.first + len(self.chunks))
+        if behind > self.first:
+            del self.chunks[: behind - self.first]
+            self.first = behind
+        self._moved.set()
+
+    def __repr__(self) -> str:
+        return f"<Fill {self.size} B of {self.length}, {len(self.readers)} readers{', done' if self.done else ''}>"
+
+
+class FillReader(Body):
+    """One client's way through a fill."""
+
+    __slots__ = ("_fill", "_waiter", "length", "position")
+
+    def __init__(self, fill: Fill) -> None:
+        self._fill = fill
+        self._waiter: asyncio.Future[None] | None = None
+        self.length = fill.length
+        self.position = 0  # number of the next chunk
+
+    def take(self) -> bytes | None:
+        fill = self._fill
+        return self._advance() if fill.done and fill.error is None else None
+
+    async def read(self) -> bytes:
+        fill = self._fill
+        while self.position - fill.first >= len(fill.chunks):
+            if fill.error is not None:
+                raise fill.error
+            if fill.done:
+                return b""
+            self._waiter = asyncio.get_running_loop().create_future()
+            try:
+                await self._waiter
+            finally:
+                self._waiter = None
+        return self._advance()
+
+    def close(self) -> None:
+        self._fill.readers.discard(self)
+        self._fill.forget_read()
+
+    def wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    def _advance(self) -> bytes:
+        fill = self._fill
+        chunks = fill.chunks[self.position - fill.first :]
+        self.position += len(chunks)
+        fill.forget_read()
+        return b"".join(chunks)

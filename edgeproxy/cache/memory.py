@@ -1,0 +1,151 @@
+"""L1: stored answers in this worker's memory, bounded by bytes, evicted by S3-FIFO.
+
+S3-FIFO (Yang et al., "FIFO queues are all you need for cache eviction", SOSP 2023): newcomers wait in a small queue and
+only those asked for again move to the main one, so a scan passes through without displacing what is in use. A hit
+writes one small number and moves nothing, which is why it stands here instead of W-TinyLFU or LRU.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+from edgeproxy.cache.entry import Entry
+from edgeproxy.cache.vary import VARIANT_LIMIT, Selector, selector
+from edgeproxy.http.headers import Headers
+from edgeproxy.observe.metrics import Metrics
+
+SMALL_SHARE = 0.1
+MOST_HITS = 3
+
+
+class Resource:
+    """What is stored under one key: its variants, told apart by the fields the newest answer's Vary named."""
+
+    __slots__ = ("select", "variants", "vary")
+
+    def __init__(self, vary: tuple[bytes, ...]) -> None:
+        self.vary = vary
+        self.select: Selector = selector(vary)
+        self.variants: dict[bytes, Entry] = {}
+
+
+class Memory:
+    """Entries by key and variant, at most ``limit`` bytes of them."""
+
+    def __init__(self, limit: int, metrics: Metrics) -> None:
+        self.limit = limit
+        self.size = 0
+        self.resources: dict[bytes, Resource] = {}
+        self._small: OrderedDict[Entry, None] = OrderedDict()
+        self._small_size = 0
+        self._main: OrderedDict[Entry, None] = OrderedDict()
+        self._ghosts: OrderedDict[int, None] = OrderedDict()
+        self._evicted = metrics.counter("edgeproxy_cache_evictions_total", "Entries evicted, by tier.", ("tier",))
+        metrics.gauge("edgeproxy_cache_bytes", "Bytes in use, by tier.", ("tier",), lambda: [(("l1",), self.size)])
+        metrics.gauge("edgeproxy_cache_entries", "Stored answers, by tier.", ("tier",), lambda: [(("l1",), len(self))])
+
+    def __len__(self) -> int:
+        return len(self._small) + len(self._main)
+
+    def get(self, key: bytes, headers: Headers) -> Entry | None:
+        """The variant a request with these fields selects."""
+        resource = self.resources.get(key)
+        return None if resource is None else resource.variants.get(resource.select(headers))
+
+    def put(self, entry: Entry) -> bool:
+        """Store an entry in place of what it replaces; False if it is larger than the whole tier may be."""
+        if entry.size > self.limit:
+            return False
+        resource = self.resources.get(entry.key)
+        if resource is None or resource.vary != entry.vary:
+            self.purge(entry.key)
+            resource = self.resources[entry.key] = Resource(entry.vary)
+        present = resource.variants.get(entry.variant)
+        if present is not None:
+            self.drop(present)
+            resource = self.resources.setdefault(entry.key, resource)
+        elif len(resource.variants) >= VARIANT_LIMIT:
+            self.drop(next(iter(resource.variants.values())))
+        resource.variants[entry.variant] = entry
+        self.size += entry.size
+        ghost = hash((entry.key, entry.variant))
+        if ghost in self._ghosts:
+            del self._ghosts[ghost]
+            entry.main = True
+            self._main[entry] = None
+        else:
+            self._small[entry] = None
+            self._small_size += entry.size
+        self._make_room()
+        return True
+
+    def grow(self, entry: Entry, size: int) -> None:
+        """Count bytes that arrived for an entry; nothing if it has been dropped meanwhile."""
+        if not self.holds(entry):
+            return
+        entry.size += size
+        self.size += size
+        if not entry.main:
+            self._small_size += size
+        self._make_room()
+
+    def holds(self, entry: Entry) -> bool:
+        resource = self.resources.get(entry.key)
+        return resource is not None and resource.variants.get(entry.variant) is entry
+
+    def drop(self, entry: Entry) -> None:
+        """Forget an entry, if it is still there."""
+        resource = self.resources.get(entry.key)
+        if resource is None or resource.variants.get(entry.variant) is not entry:
+            return
+        del resource.variants[entry.variant]
+        if not resource.variants:
+            del self.resources[entry.key]
+        self.size -= entry.size
+        if entry.main:
+            del self._main[entry]
+        else:
+            del self._small[entry]
+            self._small_size -= entry.size
+
+    def purge(self, key: bytes) -> int:
+        """Forget all variants of a key; returns how many there were."""
+        resource = self.resources.get(key)
+        entries = [] if resource is None else list(resource.variants.values())
+        for entry in entries:
+            self.drop(entry)
+        return len(entries)
+
+    def _make_room(self) -> None:
+        while self.size > self.limit:
+            if self._small and (self._small_size > self.limit * SMALL_SHARE or not self._main):
+                self._evict_small()
+            else:
+                self._evict_main()
+
+    def _evict_small(self) -> None:
+        entry = next(iter(self._small))
+        if entry.hits > 1:
+            del self._small[entry]
+            self._small_size -= entry.size
+            entry.hits = 0
+            entry.main = True
+            self._main[entry] = None
+            return
+        self.drop(entry)
+        self._evicted.inc("l1")
+        self._ghosts[hash((entry.key, entry.variant))] = None
+        while len(self._ghosts) > max(1024, len(self._main)):
+            self._ghosts.popitem(last=False)
+
+    def _evict_main(self) -> None:
+        entry = next(iter(self._main))
+        if entry.hits > 0:
+            entry.hits = min(entry.hits, MOST_HITS) - 1
+            self._main.move_to_end(entry)
+            return
+        self.drop(entry)
+        self._evicted.inc("l1")
+
+    def __repr__(self) -> str:
+        return f"<Memory {len(self)} entries, {self.size} of {self.limit} B>"

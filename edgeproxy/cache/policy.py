@@ -1,0 +1,158 @@
+"""What a shared cache may store and reuse (RFC 9111): pure functions over values, the section beside each rule."""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import NamedTuple
+
+from edgeproxy.cache.directives import Directives, parse, seconds
+from edgeproxy.http.dates import parse_date
+from edgeproxy.http.headers import Headers, members, tokens
+
+# RFC 9110 §15.1: may be stored without being told to, if a lifetime can be guessed.
+HEURISTICALLY_CACHEABLE = frozenset((200, 203, 204, 300, 301, 308, 404, 405, 410, 414, 501))
+
+# Statuses this cache understands in the sense of RFC 9111 §3 and §5.2.2.3 (must-understand).
+UNDERSTOOD = HEURISTICALLY_CACHEABLE | {302, 303, 307, 400, 403, 500, 502, 503, 504}
+
+# Parts are not stored, and a 304 is about what is stored already (RFC 9111 §3.3, §4.3.3).
+_NEVER_STORED = frozenset((206, 304))
+
+SAFE = frozenset((b"GET", b"HEAD", b"OPTIONS", b"TRACE"))  # RFC 9110 §9.2.1
+
+
+class Heuristic(NamedTuple):
+    """A guessed lifetime for an answer with Last-Modified alone: a share of its age, at most ``longest`` seconds."""
+
+    share: float = 0.1
+    longest: float = 86_400.0
+
+
+class Terms(NamedTuple):
+    """On what terms a stored answer may be reused. Seconds.
+
+    ``lifetime`` and ``initial_age`` as RFC 9111 §4.2 defines them; ``validate`` demands revalidation before every use
+    (no-cache), ``strict`` once it is stale (must-revalidate and its like). ``while_revalidate`` and ``if_error`` are
+    the windows of RFC 5861, 0 where none was granted.
+    """
+
+    lifetime: float
+    initial_age: float
+    validate: bool
+    strict: bool
+    while_revalidate: float
+    if_error: float
+
+
+def may_store(request: Headers, status: int, response: Headers) -> bool:
+    """Whether a shared cache may store this answer to a GET (RFC 9111 §3).
+
+    Stricter than the RFC in one point: an answer with Set-Cookie is one user's and is not stored.
+    """
+    if status in _NEVER_STORED or status < 200 or b"set-cookie" in response:
+        return False
+    directives = parse(response.get(b"cache-control"))
+    understood = status in UNDERSTOOD
+    if b"must-understand" in directives and not understood:
+        return False
+    if b"no-store" in directives and b"must-understand" not in directives:  # RFC 9111 §5.2.2.3
+        return False
+    if b"private" in directives or b"no-store" in parse(request.get(b"cache-control")):
+        return False
+    if b"authorization" in request and not _shared_with_authorization(directives):
+        return False
+    if b"*" in tokens(response.get(b"vary")):
+        return False
+    explicit = any(name in directives for name in (b"public", b"max-age", b"s-maxage", b"no-cache"))
+    if not explicit and b"expires" not in response and status not in HEURISTICALLY_CACHEABLE:
+        return False
+    return understood or explicit or b"expires" in response
+
+
+def _shared_with_authorization(directives: Directives) -> bool:
+    """RFC 9111 §3.5."""
+    return any(name in directives for name in (b"public", b"s-maxage", b"must-revalidate"))
+
+
+def terms(
+    status: int,
+    response: Headers,
+    *,
+    request_time: float,
+    response_time: float,
+    heuristic: Heuristic = Heuristic(),  # noqa: B008 -- immutable
+) -> Terms:
+    """The terms of a storable answer; times are wall seconds when the request was sent and the answer came."""
+    directives = parse(response.get(b"cache-control"))
+    date = parse_date(response.get(b"date", b""), response_time)
+    made = response_time if date is None else date
+    return Terms(
+        lifetime=_lifetime(status, response, directives, made, heuristic),
+        initial_age=_initial_age(response, made, request_time, response_time),
+        validate=b"no-cache" in directives,
+        # RFC 9111 §5.2.2.10: s-maxage implies proxy-revalidate.
+        strict=any(name in directives for name in (b"must-revalidate", b"proxy-revalidate", b"s-maxage")),
+        while_revalidate=seconds(directives, b"stale-while-revalidate") or 0,
+        if_error=seconds(directives, b"stale-if-error") or 0,
+    )
+
+
+def _lifetime(status: int, response: Headers, directives: Directives, made: float, heuristic: Heuristic) -> float:
+    """RFC 9111 §4.2.1: the first that is there of s-maxage, max-age, Expires; else a guess (§4.2.2)."""
+    for name in (b"s-maxage", b"max-age"):
+        told = seconds(directives, name)
+        if told is not None:
+            return told
+    expires = response.get(b"expires")
+    if expires is not None:
+        until = parse_date(expires, made)
+        return 0.0 if until is None else max(0.0, until - made)  # §5.3: invalid means past
+    modified = parse_date(response.get(b"last-modified", b""), made)
+    if modified is None or (status not in HEURISTICALLY_CACHEABLE and b"public" not in directives):
+        return 0.0
+    return min(heuristic.longest, max(0.0, (made - modified) * heuristic.share))
+
+
+def _initial_age(response: Headers, made: float, request_time: float, response_time: float) -> float:
+    """RFC 9111 §4.2.3; of several Age values the first, an invalid one ignored (§5.1)."""
+    ages = members(response.get(b"age", b""))
+    told = int(ages[0]) if ages and ages[0].isdigit() and len(ages[0]) < 32 else 0
+    apparent = max(0.0, response_time - made)
+    return max(apparent, told + (response_time - request_time))
+
+
+class Use(Enum):
+    """What may be done with a stored answer now."""
+
+    FRESH = "fresh"
+    STALE_MEANWHILE = "stale while it is revalidated"
+    REVALIDATE = "revalidate first"
+
+
+def use(stored: Terms, age: float, request: Directives) -> Use:
+    """RFC 9111 §4.2, §5.2.1 and RFC 5861 §3, for a stored answer ``age`` seconds old."""
+    if stored.validate or b"no-cache" in request:
+        return Use.REVALIDATE
+    wanted = seconds(request, b"max-age")
+    if wanted is not None and age > wanted:
+        return Use.REVALIDATE
+    over = age - stored.lifetime + (seconds(request, b"min-fresh") or 0)
+    if over < 0:
+        return Use.FRESH
+    if stored.strict:
+        return Use.REVALIDATE
+    if b"max-stale" in request and (not request[b"max-stale"] or over <= (seconds(request, b"max-stale") or 0)):
+        return Use.FRESH
+    return Use.STALE_MEANWHILE if over < stored.while_revalidate else Use.REVALIDATE
+
+
+def usable_on_error(stored: Terms, age: float, *, unreachable: bool, grace: float) -> bool:
+    """Whether a stale answer may stand in for an error (RFC 9111 §4.2.4, RFC 5861 §4).
+
+    ``unreachable``: the origin gave no answer at all, so the cache counts as disconnected and its own ``grace``
+    (seconds) holds too; an error the origin did answer needs its leave in advance.
+    """
+    if stored.strict or stored.validate:
+        return False
+    over = age - stored.lifetime
+    return over < stored.if_error or (unreachable and over < grace)

@@ -1,0 +1,45 @@
+"""Variants of one resource: which request fields select among them, and their normalised values (RFC 9111 §4.1)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from edgeproxy.http.headers import Headers, tokens
+from edgeproxy.http.negotiate import normalize_encoding
+
+VARIANT_LIMIT = 64  # stored variants of one resource
+
+Selector = Callable[[Headers], bytes]
+
+
+def names(vary: bytes | None) -> tuple[bytes, ...]:
+    return tuple(sorted(tokens(vary)))
+
+
+def selector(fields: tuple[bytes, ...]) -> Selector:
+    """A function from a request's fields to the variant it selects; equal results mean matching variants."""
+    if not fields:
+        return _only
+    if fields == (b"accept-encoding",):
+        return _by_encoding
+
+    def select(headers: Headers) -> bytes:
+        return b"\n".join([_normal(name, headers) for name in fields])
+
+    return select
+
+
+def _only(headers: Headers) -> bytes:
+    return b""
+
+
+def _by_encoding(headers: Headers) -> bytes:
+    return normalize_encoding(headers.get(b"accept-encoding"))
+
+
+def _normal(name: bytes, headers: Headers) -> bytes:
+    """A field's value without what means nothing: white space around the commas; absent is not the same as empty."""
+    if name == b"accept-encoding":
+        return _by_encoding(headers)
+    value = headers.get(name)
+    return b"-" if value is None else b"=" + b",".join([part.strip(b" \t") for part in value.split(b",")])

@@ -1,0 +1,188 @@
+"""Config to Snapshot: pools, stages, chains and the router, built aside and complete, or not at all.
+
+What the last snapshot has and the new configuration leaves as it was is taken over with its state: a stage by its name
+and settings, a pool by its settings and those of the pools it falls back on.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from pydantic import BaseModel, SecretBytes, SecretStr, ValidationError
+
+from edgeproxy.config.errors import ConfigError, ConfigErrors, Loc, key_path
+from edgeproxy.config.phrases import phrase
+from edgeproxy.config.schema import Config, PoolConfig, RouteConfig
+from edgeproxy.config.snapshot import Route, Snapshot
+from edgeproxy.config.stages import Discovered, chosen, discover
+from edgeproxy.errors import EdgeError, Kind
+from edgeproxy.http.message import Response
+from edgeproxy.origin.pool import Pool
+from edgeproxy.pipeline.chain import LogHook, compile_chain
+from edgeproxy.pipeline.exchange import Exchange
+from edgeproxy.pipeline.middleware import Middleware, Services
+from edgeproxy.routing.match import Router
+
+__all__ = ["activate", "compile_config", "discover"]
+
+
+class NoRoute:
+    """The origin of what no route matches."""
+
+    name = "none"
+
+    async def fetch(self, x: Exchange) -> Response:
+        raise EdgeError(Kind.NO_ROUTE, "edge")
+
+
+def compile_config(
+    config: Config,
+    services: Services,
+    previous: Snapshot | None = None,
+    observers: Sequence[LogHook] = (),
+    stages: Discovered | None = None,
+) -> Snapshot:
+    """A snapshot, nothing of it started yet; ``observers`` see the end of every exchange.
+
+    Raises ConfigErrors, and leaves ``previous`` as it was.
+    """
+    pools = _build_pools(config, services, previous)
+    builder = _StageBuilder(config, services, stages or discover(), {} if previous is None else previous.stages)
+    routes = [
+        (route.match, Route(route.name, compile_chain(builder.build(index), observers), pools[route.pool]))
+        for index, route in enumerate(config.routes)
+    ]
+    unrouted = Route("none", compile_chain(builder.build(None), observers), NoRoute())
+    if builder.errors:
+        raise ConfigErrors(builder.errors)
+    return Snapshot(config, Router(routes), unrouted, pools, builder.stages)
+
+
+async def activate(
+    snapshot: Snapshot, previous: Snapshot | None, swap: Callable[[Snapshot], None] = lambda _: None
+) -> None:
+    """Put a snapshot into service: start what is new, ``swap``, stop what is used no more.
+
+    What raises in starting undoes the start, and is raised: ``previous`` goes on.
+    """
+    before = [] if previous is None else _parts(previous)
+    after = _parts(snapshot)
+    kept = {id(part) for part in before} & {id(part) for part in after}
+    started: list[Middleware | Pool] = []
+    try:
+        for part in after:
+            if id(part) not in kept:
+                started.append(part)
+                await part.start()
+    except BaseException:
+        for part in reversed(started):
+            await part.stop()
+        raise
+    swap(snapshot)
+    for part in before:
+        if id(part) not in kept:
+            await part.stop()
+
+
+def _parts(snapshot: Snapshot) -> list[Middleware | Pool]:
+    return [*snapshot.pools.values(), *snapshot.stages.values()]
+
+
+# -- pools -----------------------------------------------------------------------------------------------------------
+
+
+def _build_pools(config: Config, services: Services, previous: Snapshot | None) -> dict[str, Pool]:
+    pools: dict[str, Pool] = {}
+    new: list[str] = []
+    for name, pool in config.pools.items():
+        if previous is not None and _unchanged(name, config.pools, previous.config.pools):
+            pools[name] = previous.pools[name]
+        else:
+            pools[name] = Pool(name, pool, services.clock, services.metrics)
+            new.append(name)
+    for name in new:
+        fallback = config.pools[name].fallback
+        pools[name].fallback = None if fallback is None else pools[fallback]
+    return pools
+
+
+def _unchanged(name: str, now: dict[str, PoolConfig], before: dict[str, PoolConfig]) -> bool:
+    """Whether a pool and all it falls back on stayed the same; the way down ends, circles are refused in loading."""
+    link: str | None = name
+    while link is not None:
+        if before.get(link) != now[link]:
+            return False
+        link = now[link].fallback
+    return True
+
+
+# -- stages ----------------------------------------------------------------------------------------------------------
+
+
+class _StageBuilder:
+    """Builds every stage once: routes that have one with the same settings share it."""
+
+    def __init__(
+        self, config: Config, services: Services, discovered: Discovered, previous: dict[str, Middleware]
+    ) -> None:
+        self.stages: dict[str, Middleware] = {}
+        self.errors: list[ConfigError] = []
+        self._config = config
+        self._services = services
+        self._discovered = discovered
+        self._previous = previous
+
+    def build(self, index: int | None) -> list[Middleware]:
+        """The stages of a route in order; of what has no route (None), without the cache."""
+        route: RouteConfig | None = None if index is None else self._config.routes[index]
+        settings = chosen(self._discovered, self._config.middleware, route.middleware if route else None)
+        if route is None:
+            settings.pop("cache", None)
+        stages = []
+        for name, given in settings.items():
+            from_route = index is not None and route is not None and name in route.middleware
+            place: Loc = (
+                ("routes", index, "middleware", name) if from_route and index is not None else ("middleware", name)
+            )
+            stage = self._stage(name, given, place)
+            if stage is not None:
+                stages.append(stage)
+        return stages
+
+    def _stage(self, name: str, settings: dict[str, Any], place: Loc) -> Middleware | None:
+        made = self._discovered.stages[name]
+        try:
+            config = made.Config.model_validate(settings)
+            key = stage_key(name, config)
+            stage = self.stages.get(key) or self._previous.get(key) or made(config, self._services)
+        except ValidationError as error:
+            for found in error.errors(include_url=False):
+                self._report((*place, *found["loc"]), phrase(found, made.Config))
+            return None
+        except (ValueError, OSError) as error:  # what the settings name cannot be had
+            self._report(place, str(error))
+            return None
+        self.stages[key] = stage
+        return stage
+
+    def _report(self, loc: Loc, message: str) -> None:
+        error = ConfigError("configuration", 0, 0, key_path(loc), message, loc)
+        if error not in self.errors:
+            self.errors.append(error)
+
+
+def stage_key(name: str, config: BaseModel) -> str:
+    """What a stage is known by from one snapshot to the next: its name and a digest of its settings, secrets included."""
+    settings = json.dumps(config.model_dump(mode="python"), sort_keys=True, default=_plain)
+    return f"{name}:{hashlib.sha256(settings.encode()).hexdigest()[:32]}"
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, SecretStr | SecretBytes):
+        return str(value.get_secret_value())
+    if isinstance(value, set | frozenset):
+        return sorted(map(str, value))
+    return str(value)

@@ -1,0 +1,178 @@
+"""YAML to Config. All mistakes of a file are found in one go, each with its line, column and what would be right."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from pydantic import BaseModel, ValidationError
+
+from edgeproxy.config.document import MAX_BYTES, Document
+from edgeproxy.config.errors import ConfigError, ConfigErrors, Loc
+from edgeproxy.config.phrases import TEXT_WANTED, nearest, phrase
+from edgeproxy.config.schema import Config
+from edgeproxy.config.stages import Discovered, StageSettings, chosen, discover
+
+STARTUP = "edgeproxy.yaml"
+
+
+class Finding(NamedTuple):
+    """A mistake before it has its place. ``text_wanted``: the scalar's text may be right where its value is not."""
+
+    loc: Loc
+    message: str
+    at_key: bool = False
+    text_wanted: bool = False
+
+
+def load_file(path: str | Path, env: Mapping[str, str] = os.environ, stages: Discovered | None = None) -> Config:
+    """The configuration in a file. Raises ConfigErrors, also when the file cannot be read."""
+    try:
+        with Path(path).open("rb") as file:
+            content = file.read(MAX_BYTES + 1)
+        text = content.decode()
+    except UnicodeDecodeError as error:
+        line = content[: error.start].count(b"\n") + 1
+        raise ConfigErrors([ConfigError(str(path), line, 1, "", "not UTF-8")]) from None
+    except OSError as error:
+        raise ConfigErrors([ConfigError(str(path), 0, 0, "", f"cannot be read: {error.strerror}")]) from None
+    return load_text(text, str(path), env, stages)
+
+
+def load_text(
+    text: str, file: str = STARTUP, env: Mapping[str, str] = os.environ, stages: Discovered | None = None
+) -> Config:
+    """The configuration in a text; ``file`` names it in errors, and its folder is where relative paths start.
+
+    Raises ConfigErrors with all that is wrong.
+    """
+    document = Document(text, file, env)
+    discovered = stages or discover()
+    config, findings = _check(document.data, discovered, Path(file).parent)
+    if [finding for finding in findings if finding.text_wanted and document.take_text(finding.loc)]:
+        config, findings = _check(document.data, discovered, Path(file).parent)
+    errors = {
+        *document.errors,
+        *(document.error(found.loc, found.message, at_key=found.at_key) for found in findings),
+    }
+    if config is None or errors:
+        raise ConfigErrors(sorted(errors, key=lambda error: (error.line, error.column, error.path)))
+    return config
+
+
+def placed(errors: ConfigErrors, text: str, file: str, env: Mapping[str, str] = os.environ) -> ConfigErrors:
+    """The errors of compiling a configuration, with their places in its text."""
+    document = Document(text, file, env)
+    return ConfigErrors([document.error(error.loc, error.message) for error in errors.errors])
+
+
+def _check(data: Any, discovered: Discovered, folder: Path) -> tuple[Config | None, list[Finding]]:
+    config, findings = None, []
+    try:
+        config = Config.model_validate(data, context={"folder": folder})
+    except ValidationError as error:
+        findings = _findings(error, Config, ())
+    if isinstance(data, dict):
+        findings += [*_check_routes(data), *_check_pools(data), *_check_stages(data, discovered)]
+    return config, findings
+
+
+def _findings(error: ValidationError, model: type[BaseModel], prefix: Loc) -> list[Finding]:
+    details = error.errors(include_url=False)
+    # A list whose only entries are wrong counts as empty; that it is so is no second mistake.
+    above = {found["loc"][:depth] for found in details for depth in range(len(found["loc"]))}
+    return [
+        Finding(
+            (*prefix, *found["loc"]),
+            phrase(found, model),
+            at_key=found["type"] == "extra_forbidden",
+            text_wanted=found["type"] in TEXT_WANTED,
+        )
+        for found in details
+        if not (found["type"] == "too_short" and found["loc"] in above)
+    ]
+
+
+# -- What the schema alone cannot say. The data may be of any shape here; a wrong one is the schema's to find.
+
+
+def _map(value: Any, key: str | None = None) -> dict[str, Any]:
+    found = value.get(key) if key is not None and isinstance(value, dict) else value if key is None else None
+    return found if isinstance(found, dict) else {}
+
+
+def _routes(data: dict[str, Any]) -> Iterator[tuple[int, dict[str, Any]]]:
+    routes = data.get("routes")
+    for index, route in enumerate(routes if isinstance(routes, list) else ()):
+        if isinstance(route, dict):
+            yield index, route
+
+
+def _check_routes(data: dict[str, Any]) -> Iterator[Finding]:
+    pools = _map(data, "pools")
+    first: dict[str, int] = {}
+    for index, route in _routes(data):
+        pool, name = route.get("pool"), route.get("name")
+        if isinstance(pool, str) and pool not in pools:
+            yield Finding(("routes", index, "pool"), f"there is no pool {pool!r}; {nearest(pool, pools)}")
+        if isinstance(name, str):
+            if name in first:
+                yield Finding(("routes", index, "name"), f"the name {name!r} is taken by routes[{first[name]}]")
+            first.setdefault(name, index)
+
+
+def _check_pools(data: dict[str, Any]) -> Iterator[Finding]:
+    pools = _map(data, "pools")
+    fallback = {name: pool["fallback"] for name, pool in pools.items() if isinstance(_map(pool).get("fallback"), str)}
+    reported: set[str] = set()
+    for name, target in fallback.items():
+        if target not in pools:
+            yield Finding(
+                ("pools", name, "fallback"), f"there is no pool {target!r}; {nearest(target, set(pools) - {name})}"
+            )
+            continue
+        way = [name]
+        while target is not None and target not in way:
+            way.append(target)
+            target = fallback.get(target)
+        if target == name and name not in reported:
+            reported.update(way)
+            yield Finding(("pools", name, "fallback"), f"goes round in a circle: {' → '.join([*way, name])}")
+
+
+def _check_stages(data: dict[str, Any], discovered: Discovered) -> Iterator[Finding]:
+    everywhere, place = _map(data, "middleware"), ("middleware",)
+    yield from _check_names(everywhere, place, discovered)
+    yield from _check_settings(discovered, everywhere, None, place)
+    for index, route in _routes(data):
+        if here := _map(route, "middleware"):
+            place_here = ("routes", index, "middleware")
+            yield from _check_names(here, place_here, discovered)
+            yield from _check_settings(discovered, everywhere, here, place_here)
+
+
+def _check_names(given: Mapping[str, Any], place: Loc, discovered: Discovered) -> Iterator[Finding]:
+    for name, settings in given.items():
+        if name in discovered.broken:
+            yield Finding((*place, name), f"installed, but cannot be loaded: {discovered.broken[name]}", at_key=True)
+        elif name not in discovered.stages:
+            yield Finding((*place, name), f"unknown stage; {nearest(name, discovered.stages)}", at_key=True)
+        elif not (settings is None or isinstance(settings, dict | bool)):
+            yield Finding((*place, name), "must be a map of settings, on or off")
+
+
+def _check_settings(
+    discovered: Discovered, everywhere: StageSettings, here: StageSettings | None, place: Loc
+) -> Iterator[Finding]:
+    for name, settings in chosen(discovered, everywhere, here).items():
+        model = discovered.stages[name].Config
+        own = _map(here, name) if here is not None else _map(everywhere, name)
+        try:
+            model.model_validate(settings)
+        except ValidationError as error:
+            for found in _findings(error, model, ()):
+                # A setting the route took over is wrong where it stands; what is missing is missing here.
+                elsewhere = here is not None and found.loc and found.loc[0] not in own and found.loc[0] in settings
+                yield found._replace(loc=(*(("middleware",) if elsewhere else place), name, *found.loc))

@@ -1,0 +1,120 @@
+"""Where one HTTP/1.1 request ends and the next begins: the one place that decides, strictly (RFC 9112 §6, §11).
+
+llhttp has refused what no grammar allows (bare CR or LF, obs-fold, NUL, space before a colon, Content-Length beside
+Transfer-Encoding or twice, bad chunk sizes). Here stands what it leaves to its user.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from edgeproxy.errors import EdgeError, Kind
+from edgeproxy.http.headers import Headers, tokens
+from edgeproxy.http.message import Request
+from edgeproxy.http.target import parse_authority, parse_target
+
+CHUNKED = -1
+
+# Fields that frame or route a message may not come behind its body (RFC 9110 §6.5.1).
+FORBIDDEN_TRAILERS: frozenset[bytes] = frozenset(
+    (
+        b"authorization",
+        b"cache-control",
+        b"connection",
+        b"content-encoding",
+        b"content-length",
+        b"content-range",
+        b"content-type",
+        b"cookie",
+        b"expect",
+        b"host",
+        b"keep-alive",
+        b"max-forwards",
+        b"proxy-authorization",
+        b"set-cookie",
+        b"te",
+        b"trailer",
+        b"transfer-encoding",
+        b"upgrade",
+    )
+)
+
+
+class Framed(NamedTuple):
+    """A request and its body's length in bytes: 0 for none, CHUNKED where chunks tell."""
+
+    request: Request
+    length: int
+
+
+def frame(method: bytes, target: bytes, version: str, headers: Headers, scheme: bytes) -> Framed:
+    """Check one request head and say how its body is framed. Raises EdgeError; the connection must then close."""
+    if version not in ("1.1", "1.0"):
+        raise EdgeError(Kind.VERSION, "client")
+    length = 0
+    coding = headers.get(b"transfer-encoding")
+    if coding is not None:
+        if version == "1.0":
+            raise _bad("Transfer-Encoding in HTTP/1.0")  # RFC 9112 §6.1: its framing cannot be trusted
+        if coding.lower() != b"chunked":
+            raise EdgeError(Kind.NOT_IMPLEMENTED, "client", "a transfer coding other than chunked")
+        length = CHUNKED
+    elif (declared := headers.get(b"content-length")) is not None:
+        if not declared.isdigit() or len(declared) > 18:
+            raise _bad("an invalid Content-Length")
+        length = int(declared)
+    host = headers.get(b"host")
+    if target[:1] != b"/":
+        host, target = _other_form(method, target, host)
+    if host is None:
+        if version == "1.1":
+            raise _bad("no Host")  # RFC 9112 §3.2
+        name = authority = b""
+    else:
+        name, authority = parse_authority(host, scheme)
+    target, path, query = parse_target(target)
+    return Framed(
+        Request(
+            method,
+            target,
+            headers,
+            authority=authority,
+            host=name,
+            scheme=scheme,
+            version=b"1.1" if version == "1.1" else b"1.0",
+            path=path,
+            query=query,
+        ),
+        length,
+    )
+
+
+def _other_form(method: bytes, target: bytes, host: bytes | None) -> tuple[bytes | None, bytes]:
+    """Absolute-form, asterisk-form, authority-form (RFC 9112 §3.2.2 to §3.2.4)."""
+    if method == b"CONNECT":
+        raise EdgeError(Kind.METHOD_NOT_ALLOWED, "client", "CONNECT")
+    if target == b"*" and method == b"OPTIONS":
+        return host, target
+    scheme, separator, rest = target.partition(b"://")
+    if not separator or scheme.lower() not in {b"http", b"https"}:
+        raise _bad("an invalid request target")
+    end = min(i for i in (rest.find(b"/"), rest.find(b"?"), len(rest)) if i >= 0)
+    authority, target = rest[:end], rest[end:]
+    if not target.startswith(b"/"):
+        target = b"/" + target
+    if host is not None and authority.lower() != host.lower():
+        raise _bad("a Host that disagrees with the request target")
+    return authority, target
+
+
+def wants_tunnel(headers: Headers) -> bool:
+    """Whether the request asks for the one upgrade that is passed on, WebSocket (RFC 6455 §4.1)."""
+    return headers.get(b"upgrade", b"").lower() == b"websocket" and b"upgrade" in tokens(headers.get(b"connection"))
+
+
+def keep_trailers(fields: Headers) -> Headers:
+    return {name: value for name, value in fields.items() if name not in FORBIDDEN_TRAILERS}
+
+
+def _bad(detail: str) -> EdgeError:
+    return EdgeError(Kind.BAD_REQUEST, "client", detail)

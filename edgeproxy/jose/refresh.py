@@ -1,0 +1,151 @@
+"""Keeps a key set fresh in the background, from a URL or a file, and keeps the last good one while its source is away."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import pathlib
+import random
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
+
+from edgeproxy.clock import Clock
+from edgeproxy.jose.keys import KeysError, KeySet, from_document
+
+if TYPE_CHECKING:
+    import aiohttp
+
+MAX_BYTES = 256 * 1024
+TIMEOUT = 10.0
+
+Load = Callable[[], Awaitable[bytes]]
+
+logger = logging.getLogger("edgeproxy")
+
+
+class FreshKeys:
+    """A key set that renews itself every ``every`` seconds, and when :meth:`want` says that it is stale, then at most
+    once in ``at_most`` seconds. A failed attempt is repeated after ``at_most``, then twice that, up to ``every``.
+
+    ``keys`` is None until the first success. ``changed`` is called after each set that differs from the last.
+    """
+
+    def __init__(
+        self,
+        load: Load,
+        name: str,
+        clock: Clock,
+        *,
+        every: float,
+        at_most: float,
+        changed: Callable[[], None],
+        count: Callable[[str], None],
+    ) -> None:
+        self.keys: KeySet | None = None
+        self._load = load
+        self._name = name
+        self._clock = clock
+        self._every = every
+        self._at_most = at_most
+        self._changed = changed
+        self._count = count
+        self._document = b""
+        self._attempted = -at_most
+        self._failures = 0
+        self._wanted = asyncio.Event()
+        self._first = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self, patience: float) -> None:
+        """Begin. Waits up to ``patience`` seconds for the first attempt, so that a start serves at once if it can."""
+        self._task = asyncio.create_task(self._run())
+        try:
+            await asyncio.wait_for(self._first.wait(), patience)
+        except TimeoutError:
+            logger.warning("keys: no answer yet from %s; going on without, trying further", self._name)
+
+    async def stop(self) -> None:
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    def want(self) -> None:
+        """A token names a key that is not here: look for a new set, unless one was looked for just now."""
+        if self._clock.monotonic() - self._attempted >= self._at_most:
+            self._wanted.set()
+
+    async def _run(self) -> None:
+        while True:
+            self._wanted.clear()
+            await self._attempt()
+            self._first.set()
+            try:
+                await asyncio.wait_for(self._wanted.wait(), self._pause())
+            except TimeoutError:
+                pass
+
+    def _pause(self) -> float:
+        """Seconds to the next attempt; spread by a tenth, so that workers do not ask all at once."""
+        pause = min(self._every, self._at_most * 2 ** min(self._failures - 1, 16)) if self._failures else self._every
+        return pause * random.uniform(0.9, 1.0)
+
+    async def _attempt(self) -> None:
+        self._attempted = self._clock.monotonic()
+        try:
+            document = await self._load()
+            keys = self.keys if document == self._document else from_document(document)
+        except Exception as error:  # noqa: BLE001 -- whatever the source does, the last good keys stay
+            self._failures += 1
+            self._count("failed")
+            kept = "keeping the keys there are" if self.keys else "no keys yet"
+            logger.warning("keys: %s: %s: %s; %s", self._name, type(error).__name__, error, kept)
+            return
+        self._failures = 0
+        self._count("ok")
+        if keys is not self.keys:
+            self.keys = keys
+            self._document = document
+            self._changed()
+            logger.info("keys: %s: %d keys", self._name, len(keys.keys) if keys else 0)
+
+    def __repr__(self) -> str:
+        return f"<FreshKeys {self._name} {self.keys!r} after {self._failures} failures>"
+
+
+def from_url(url: str, http: Callable[[], aiohttp.ClientSession]) -> Load:
+    """A loader for a JWK Set at ``url``: status 200, no redirect, at most 256 KiB, within 10 s."""
+
+    async def load() -> bytes:
+        import aiohttp
+
+        timeout = aiohttp.ClientTimeout(total=TIMEOUT)
+        headers = {"accept": "application/jwk-set+json, application/json"}
+        async with http().get(url, timeout=timeout, headers=headers, allow_redirects=False) as answer:
+            if answer.status != 200:
+                raise KeysError(f"it answered {answer.status}")
+            document = bytearray()
+            async for chunk in answer.content.iter_chunked(65536):
+                document += chunk
+                if len(document) > MAX_BYTES:
+                    raise KeysError(f"it sent more than {MAX_BYTES} bytes")
+            return bytes(document)
+
+    return load
+
+
+def from_file(path: str) -> Load:
+    """A loader for PEM or a JWK Set in a file, read away from the loop."""
+
+    async def load() -> bytes:
+        return await asyncio.to_thread(read_file, path)
+
+    return load
+
+
+def read_file(path: str) -> bytes:
+    with pathlib.Path(path).open("rb") as file:
+        document = file.read(MAX_BYTES + 1)
+    if len(document) > MAX_BYTES:
+        raise KeysError(f"{path} has more than {MAX_BYTES} bytes")
+    return document

@@ -1,0 +1,75 @@
+"""Response heads as HTTP/1.1 writes them (RFC 9112 §4)."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+
+from edgeproxy.http.dates import format_date
+from edgeproxy.http.message import Request, Response
+
+_REASONS = {status.value: status.phrase for status in HTTPStatus} | {499: "Client Closed Request"}
+_STATUS_LINES = {status: f"HTTP/1.1 {status} {phrase}\r\n".encode() for status, phrase in _REASONS.items()}
+
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+_NO_BODY = frozenset((204, 304))
+
+
+def has_body(request: Request, status: int) -> bool:
+    """Whether an answer with this status to this request has a body at all (RFC 9112 §6.3)."""
+    return request.method != b"HEAD" and status not in _NO_BODY and status >= 200
+
+
+def whole(request: Request, response: Response, body: bytes, now: float, keep_alive: bool) -> bytes:
+    """Head and body of an answer that is all here; ``now`` is wall time in seconds."""
+    status = response.status
+    connection = _connection(request, keep_alive)
+    if request.method != b"HEAD" and status not in _NO_BODY:
+        response.drop(b"content-length")
+        return b"%b%b%bcontent-length: %d\r\n\r\n%b" % (
+            _status_line(response),
+            _fields(response, now),
+            connection,
+            len(body),
+            body,
+        )
+    length = b"content-length: %d\r\n" % len(body) if body and response.get(b"content-length") is None else b""
+    return b"%b%b%b%b\r\n" % (_status_line(response), _fields(response, now), connection, length)
+
+
+def streamed(
+    request: Request, response: Response, length: int | None, now: float, keep_alive: bool
+) -> tuple[bytes, bool]:
+    """The head of an answer whose body follows, and whether the body goes in chunks."""
+    response.drop(b"content-length")
+    connection = _connection(request, keep_alive)
+    if length is not None:
+        framing = b"content-length: %d\r\n" % length
+    elif request.version == b"1.1":
+        framing = b"transfer-encoding: chunked\r\n"
+    else:
+        framing = b""
+    head = b"%b%b%b%b\r\n" % (_status_line(response), _fields(response, now), connection, framing)
+    return head, length is None and request.version == b"1.1"
+
+
+def switching(response: Response) -> bytes:
+    """The head of a 101 answer; its Connection and Upgrade are the origin's (RFC 9110 §15.2.2)."""
+    return b"%b%b\r\n" % (_status_line(response), response.wire())
+
+
+def _status_line(response: Response) -> bytes:
+    if response.reason:
+        return b"HTTP/1.1 %d %b\r\n" % (response.status, response.reason)
+    return _STATUS_LINES.get(response.status) or b"HTTP/1.1 %d \r\n" % response.status
+
+
+def _fields(response: Response, now: float) -> bytes:
+    if response.get(b"date") is None:
+        response.set(b"date", format_date(now))  # RFC 9110 §6.6.1
+    return response.wire()
+
+
+def _connection(request: Request, keep_alive: bool) -> bytes:
+    if not keep_alive:
+        return b"connection: close\r\n"
+    return b"" if request.version == b"1.1" else b"connection: keep-alive\r\n"

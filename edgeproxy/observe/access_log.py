@@ -1,0 +1,155 @@
+"""Records to lines: JSON, and the combined format of Apache and nginx.
+
+Whatever a client sent is escaped, so that no request can forge a line or a field, and cut, so that every line fits in
+``LINE`` bytes: a write of that size to a pipe is atomic (pipe(7)), and workers may share one. Authorization and Cookie
+are never looked at; sensitive query parameters are masked. Lines are ASCII.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from json.encoder import encode_basestring_ascii
+from typing import Literal
+
+from edgeproxy.observe.record import Record, cache_label
+from edgeproxy.observe.redact import SENSITIVE, redactor
+
+Lines = Callable[[Sequence[Record], float], bytes]
+Escape = Callable[[bytes], str]
+
+LINE = 4096
+
+# Characters a field may take after escaping; together with what is the operator's own they stay under LINE.
+_TARGET, _REFERER, _AGENT, _HOST, _ID, _WORD = 1400, 700, 500, 260, 64, 40
+_OWN = 160
+
+_CUT = "..."
+
+_MEMO = 4096
+_MEMO_VALUE = 512
+
+_MILLISECONDS = tuple(f"{number:03d}" for number in range(1000))  # a look-up is a third of formatting
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+
+
+def formatter(format: Literal["json", "combined"], sensitive: Iterable[str] = SENSITIVE) -> Lines:  # noqa: A002
+    """The function that writes records as lines; its second argument is wall time less monotonic time, in seconds."""
+    return {"json": _json_lines, "combined": _combined_lines}[format](redactor(sensitive))
+
+
+def _json_lines(redact: Callable[[bytes], bytes]) -> Lines:
+    quote = encode_basestring_ascii
+    targets = _Escaped(_json_text, _TARGET, redact)
+    referers = _Escaped(_json_text, _REFERER, redact)
+    agents = _Escaped(_json_text, _AGENT)
+    hosts = _Escaped(_json_text, _HOST)
+    words = _Escaped(_json_text, _WORD)
+
+    def common(record: Record) -> tuple[str, str]:
+        """The two pieces of a line that many records of a batch share."""
+        request, _client, _id, status, _sent, verdict, route, endpoint, error, _started, _ended, tags = record
+        before = f',"method":"{words[request.method]}","scheme":"{words[request.scheme]}"'
+        after = (
+            f',"version":"{words[request.version]}","status":{status}'
+            f',"route":{quote(route[:_OWN])},"cache":"{cache_label(verdict)}"'
+        )
+        for name, value in (("endpoint", endpoint), ("error", error), ("tags", ",".join(tags))):
+            if value:
+                after += f',"{name}":{quote(value[:_OWN])}'
+        return before, after
+
+    def lines(records: Sequence[Record], offset: float) -> bytes:
+        out: list[str] = []
+        shared: dict[tuple[object, ...], tuple[str, str]] = {}
+        second, stamp = -1, ""
+        for record in records:
+            request, client, id_, status, sent, verdict, route, endpoint, error, started, ended, tags = record
+            wall = ended + offset
+            if wall - second >= 1:  # records are in the order they ended in
+                second = int(wall)
+                stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
+            key = (request.method, request.scheme, request.version, status, verdict, route, endpoint, error, tags)
+            pieces = shared.get(key)
+            if pieces is None:
+                pieces = shared[key] = common(record)
+            fields = request.headers
+            out.append(
+                f'{{"time":"{stamp}.{_MILLISECONDS[int((wall - second) * 1000)]}Z","client":{quote(client)}{pieces[0]}'
+                f',"host":"{hosts[request.host]}","target":"{targets[request.target]}"{pieces[1]}'
+                f',"bytes":{sent},"duration":{ended - started:.6f},"id":{quote(id_[:_ID].decode("latin-1"))}'
+                f',"referer":"{referers[fields.get(b"referer", b"")]}"'
+                f',"user_agent":"{agents[fields.get(b"user-agent", b"")]}"}}\n'
+            )
+        return "".join(out).encode("ascii")
+
+    return lines
+
+
+def _combined_lines(redact: Callable[[bytes], bytes]) -> Lines:
+    targets = _Escaped(_combined_text, _TARGET, redact)
+    referers = _Escaped(_combined_text, _REFERER, redact)
+    agents = _Escaped(_combined_text, _AGENT)
+    words = _Escaped(_combined_text, _WORD)
+
+    def lines(records: Sequence[Record], offset: float) -> bytes:
+        out: list[str] = []
+        second, stamp = -1, ""
+        for request, client, _id, status, sent, _verdict, _route, _endpoint, _error, _started, ended, _tags in records:
+            if int(ended + offset) != second:
+                second = int(ended + offset)
+                now = time.gmtime(second)
+                stamp = time.strftime(f"%d/{_MONTHS[now.tm_mon - 1]}/%Y:%H:%M:%S +0000", now)
+            fields = request.headers
+            out.append(
+                f'{client or "unix:"} - - [{stamp}] "{words[request.method]} {targets[request.target]}'
+                f' HTTP/{words[request.version]}" {status} {sent} "{referers[fields.get(b"referer", b"-")]}"'
+                f' "{agents[fields.get(b"user-agent", b"-")]}"\n'
+            )
+        return "".join(out).encode("ascii", "replace")
+
+    return lines
+
+
+def _json_text(value: bytes) -> str:
+    return encode_basestring_ascii(value.decode("utf-8", "backslashreplace"))[1:-1]
+
+
+def _combined_text(value: bytes) -> str:
+    """Quotes, backslashes and what is not printable ASCII as \\xHH, as nginx writes them."""
+    text = encode_basestring_ascii(value.decode("latin-1"))[1:-1]
+    if "\\" not in text:  # JSON escapes all that must be escaped here, so this one is clean
+        return text
+    return "".join([chr(byte) if 0x20 <= byte < 0x7F and byte not in b'"\\' else f"\\x{byte:02X}" for byte in value])
+
+
+class _Escaped(dict[bytes, str]):
+    """From a value to ``text`` of it after ``redact``, cut so that it takes ``width`` characters at most.
+
+    Remembers the usual values, for agents, hosts and targets repeat; long ones are not kept and the number is bounded,
+    so that the memory stays small whoever calls.
+    """
+
+    def __init__(self, text: Escape, width: int, redact: Callable[[bytes], bytes] | None = None) -> None:
+        super().__init__()
+        self._text = text
+        self._width = width
+        self._redact = redact
+
+    def __missing__(self, value: bytes) -> str:
+        escaped = self._escape(value if self._redact is None else self._redact(value))
+        if len(value) <= _MEMO_VALUE:
+            if len(self) >= _MEMO:
+                self.clear()
+            self[value] = escaped
+        return escaped
+
+    def _escape(self, value: bytes) -> str:
+        room = width = self._width
+        escaped = self._text(value[: room + 1])
+        if len(escaped) <= width:
+            return escaped
+        while len(escaped) > width - len(_CUT):
+            room = room * 7 // 8
+            escaped = self._text(value[:room])
+        return escaped + _CUT

@@ -1,0 +1,123 @@
+"""Requests as origins get them: one HTTP/1.1 head, built with one join, and a body framed anew."""
+
+from __future__ import annotations
+
+from edgeproxy.errors import EdgeError, Kind
+from edgeproxy.http.body import Body
+from edgeproxy.http.framing import wants_tunnel
+from edgeproxy.http.headers import HOP_BY_HOP, Headers, lines, members, serialize, tokens
+from edgeproxy.http.message import Request
+
+PSEUDONYM = b"edgeproxy"
+
+# RFC 9110 §9.2.2: asking twice does what asking once does.
+IDEMPOTENT: frozenset[bytes] = frozenset((b"DELETE", b"GET", b"HEAD", b"OPTIONS", b"PUT", b"TRACE"))
+# RFC 9110 §8.6: methods whose content has a meaning say so when there is none.
+_WITH_CONTENT: frozenset[bytes] = frozenset((b"PATCH", b"POST", b"PUT"))
+# Set anew here, or for our connection with the client only.
+_REPLACED: frozenset[bytes] = HOP_BY_HOP | {b"cdn-loop", b"content-length", b"expect", b"host", b"via"}
+# What the edge itself says of the client: naming it in Connection must not take it away.
+_OURS: frozenset[bytes] = frozenset(
+    (b"forwarded", b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-proto", b"x-real-ip", b"x-request-id")
+)
+_ORDINARY_CONNECTION: frozenset[bytes | None] = frozenset((None, b"close", b"keep-alive"))
+
+
+class Call:
+    """One request, ready to be sent as often as need be.
+
+    ``payload`` is what follows the head at once: the whole body, framed, if it was here already. ``body`` is the rest,
+    still to be read, None if there is none; ``begun`` once a part of it was read, so that it cannot be sent again.
+    ``until`` is when the exchange must have ended, in the loop's time. ``asked`` are the pools asked so far, by name.
+    """
+
+    __slots__ = ("_block", "_breaks", "_line", "asked", "begun", "body", "idempotent", "method", "payload", "tunnel", "until")
+
+    def __init__(self, request: Request, until: float) -> None:
+        """Raises EdgeError LOOP if the request has been here before."""
+        headers = request.headers
+        method = request.method
+        self.method = method
+        self.idempotent = method in IDEMPOTENT
+        self.until = until
+        self.asked: tuple[str, ...] = ()
+        self.begun = False
+        self.payload = b""
+        self.body: Body | None = None
+        self.tunnel = b"upgrade" in headers and wants_tunnel(headers)
+        replaced = _REPLACED
+        if headers.get(b"connection") not in _ORDINARY_CONNECTION:
+            replaced = replaced | (tokens(headers[b"connection"]) - _OURS)
+        fields = headers.items() if b"set-cookie" not in headers else lines(headers)
+        parts = [b""]
+        parts += [name + b": " + value for name, value in fields if name not in replaced]
+        parts.append(_via(headers, request.version))
+        parts.append(_cdn_loop(headers))
+        if self.tunnel:
+            parts.append(b"connection: upgrade\r\nupgrade: " + headers[b"upgrade"])
+        framing = self._frame(request.body, method)
+        if framing:
+            parts.append(framing)
+        parts += (b"", b"")
+        self._line = method + b" " + request.target + b" HTTP/1.1\r\nhost: "
+        self._block = b"\r\n".join(parts)
+        self._breaks = len(parts) + self.tunnel
+
+    def head(self, host: bytes) -> bytes:
+        """The head for an origin that is called ``host``.
+
+        Raises EdgeError if a stage put into it what would end a line: fields from the wire were checked there.
+        """
+        head = self._line + host + self._block
+        breaks = self._breaks
+        if head.count(b"\n") != breaks or head.count(b"\r") != breaks or b"\0" in head:
+            raise EdgeError(Kind.INTERNAL, "edge", "a field of the request holds CR, LF or NUL")
+        return head
+
+    @property
+    def repeatable(self) -> bool:
+        """Whether it may be sent again although an origin may have acted on it (RFC 9110 §9.2.2)."""
+        return self.idempotent and not self.begun
+
+    def _frame(self, body: Body | None, method: bytes) -> bytes:
+        """Take the body if it is here; the field that frames it."""
+        if body is None:
+            return b"content-length: 0" if method in _WITH_CONTENT else b""
+        whole = body.take()
+        if whole is None:
+            self.body = body
+            return b"transfer-encoding: chunked" if body.length is None else b"content-length: %d" % body.length
+        if body.trailers:
+            self.payload = (chunk(whole) if whole else b"") + last_chunk(body.trailers)
+            return b"transfer-encoding: chunked"
+        self.payload = whole
+        return b"content-length: %d" % len(whole)
+
+    def __repr__(self) -> str:
+        return f"<Call {self._line.split(b' HTTP/')[0].decode('latin-1')}{' begun' if self.begun else ''}>"
+
+
+def chunk(data: bytes) -> bytes:
+    """``data``, not empty, as one chunk (RFC 9112 §7.1)."""
+    return b"%x\r\n%b\r\n" % (len(data), data)
+
+
+def last_chunk(trailers: Headers | None) -> bytes:
+    return b"0\r\n%b\r\n" % serialize(trailers) if trailers else b"0\r\n\r\n"
+
+
+def _via(headers: Headers, version: bytes) -> bytes:
+    """RFC 9110 §7.6.3: the version is the one the request came in."""
+    before = headers.get(b"via")
+    own = version + b" " + PSEUDONYM
+    return b"via: " + (own if before is None else before + b", " + own)
+
+
+def _cdn_loop(headers: Headers) -> bytes:
+    """RFC 8586 §2: a request that carries our own id has been here."""
+    before = headers.get(b"cdn-loop")
+    if before is None:
+        return b"cdn-loop: " + PSEUDONYM
+    if any(member.partition(b";")[0].strip().lower() == PSEUDONYM for member in members(before)):
+        raise EdgeError(Kind.LOOP, "edge")
+    return b"cdn-loop: " + before + b", " + PSEUDONYM

@@ -1,0 +1,144 @@
+"""The workers of one set of listeners: N slots, each of which starts its worker again when it dies."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from typing import Any
+
+from edgeproxy.observe.metrics import Metrics
+from edgeproxy.supervisor.backoff import Backoff
+from edgeproxy.supervisor.bus import BusError
+from edgeproxy.supervisor.process import WorkerProcess, ending
+from edgeproxy.supervisor.sockets import Sockets
+from edgeproxy.supervisor.totals import Totals
+
+logger = logging.getLogger("edgeproxy.supervisor")
+
+LAST_SECONDS = 2.0  # for a drained worker to exit, before it is killed
+
+
+class Generation:
+    """``text`` is the configuration that workers started from now on are given; ``path`` names it in their errors."""
+
+    def __init__(self, text: str, path: str, size: int, sockets: Sockets, totals: Totals, metrics: Metrics) -> None:
+        self.text = text
+        self.path = path
+        self.size = size
+        self.leaving = False
+        self._sockets = sockets
+        self._totals = totals
+        self._restarts = metrics.counter("edgeproxy_worker_restarts_total", "Workers started in a dead one's place.")
+        self._workers: dict[int, WorkerProcess] = {}
+        self._slots: list[asyncio.Task[None]] = []
+        self._drains: set[asyncio.Task[None]] = set()
+
+    @property
+    def workers(self) -> list[WorkerProcess]:
+        """Those that are alive, also while they start or leave."""
+        return list(self._workers.values())
+
+    @property
+    def ready(self) -> int:
+        return sum(worker.ready for worker in self._workers.values())
+
+    async def start(self) -> None:
+        """Start every worker, and keep slots filled from then on. Raises BusError with the reason of the first worker
+        that could not start; then none is left."""
+        loop = asyncio.get_running_loop()
+        first = [loop.create_future() for _ in range(self.size)]
+        self._slots = [loop.create_task(self._keep(number, first[number])) for number in range(self.size)]
+        outcomes = await asyncio.gather(*first, return_exceptions=True)
+        for outcome in outcomes:
+            if isinstance(outcome, BaseException):
+                await self.kill()
+                raise outcome
+
+    async def ask(self, what: str, within: float = 5.0, **arguments: Any) -> list[tuple[WorkerProcess, Any]]:
+        """Each live worker with what it answered, or the BusError."""
+        workers = self.workers
+        answers = await asyncio.gather(
+            *(worker.bus.ask(what, within, **arguments) for worker in workers), return_exceptions=True
+        )
+        return list(zip(workers, answers, strict=True))
+
+    async def reload(self, text: str, grace: float) -> list[str]:
+        """Have all workers swap to another configuration; returns what those said that could not. They are drained,
+        and their successors start with it."""
+        self.text = text
+        refusals = []
+        for worker, answer in await self.ask("reload", within=30.0, text=text, path=self.path):
+            if isinstance(answer, BaseException):
+                refusals.append(f"worker {worker.pid} is replaced: {answer}")
+                drain = asyncio.get_running_loop().create_task(self._drain(worker, grace, 0.0))
+                self._drains.add(drain)
+                drain.add_done_callback(self._drains.discard)
+        return refusals
+
+    async def drain(self, grace: float, delay: float) -> None:
+        """End all workers, each when its exchanges have ended."""
+        self.leaving = True
+        await asyncio.gather(*(self._drain(worker, grace, delay) for worker in self.workers))
+        await self.kill()
+
+    async def kill(self) -> None:
+        """End all workers at once."""
+        self.leaving = True
+        for slot in self._slots:
+            slot.cancel()
+        await asyncio.gather(*self._slots, return_exceptions=True)
+
+    async def _keep(self, number: int, first: asyncio.Future[None]) -> None:
+        """One slot's life. ``first`` is told how the first start went."""
+        backoff = Backoff()
+        while True:
+            born = time.monotonic()
+            ended = await self._live(number, first)
+            if self.leaving:
+                return
+            wait = backoff.after(time.monotonic() - born)
+            logger.error("worker ended: %s; another one starts%s", ended, f" in {wait:g}s" if wait else "")
+            await asyncio.sleep(wait)
+            self._restarts.inc()
+
+    async def _live(self, number: int, first: asyncio.Future[None]) -> str:
+        """One worker's life; returns how it ended."""
+        sockets = self._sockets.lend(number)
+        try:
+            worker = self._workers[number] = await WorkerProcess.spawn(sockets)
+        except OSError as error:
+            _settle(first, BusError(f"no process could be started: {error}"))
+            return str(error)
+        try:
+            await worker.start(self.text, self.path, sockets)
+            _settle(first, None)
+            return ending(await worker.wait())
+        except BusError as error:
+            _settle(first, error)
+            return f"it did not start: {error}"
+        finally:
+            worker.kill()
+            await worker.wait()
+            self._totals.gone(worker.pid)
+            del self._workers[number]
+
+    async def _drain(self, worker: WorkerProcess, grace: float, delay: float) -> None:
+        try:
+            self._totals.seen(worker.pid, await worker.drain(grace, delay))
+            await asyncio.wait_for(worker.wait(), LAST_SECONDS)
+        except (BusError, TimeoutError) as error:
+            logger.warning("worker %d did not drain: %s", worker.pid, error or "it does not exit")
+            worker.kill()
+
+    def __repr__(self) -> str:
+        return f"<Generation {self.workers!r}{' leaving' if self.leaving else ''}>"
+
+
+def _settle(first: asyncio.Future[None], failure: BusError | None) -> None:
+    if first.done():
+        return
+    if failure is None:
+        first.set_result(None)
+    else:
+        first.set_exception(failure)

@@ -1,0 +1,151 @@
+"""Lets requests in or refuses them by address, path, method and header."""
+
+from __future__ import annotations
+
+import re
+from typing import Literal, NamedTuple
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from edgeproxy.config.units import Cidr
+from edgeproxy.http.addresses import AddressSet
+from edgeproxy.http.message import Request, Response
+from edgeproxy.pipeline.exchange import Exchange
+from edgeproxy.pipeline.memo import Memo
+from edgeproxy.pipeline.middleware import Middleware, MiddlewareConfig, Services
+
+_SLASHES = re.compile(rb"/{2,}")
+
+
+class Match(BaseModel):
+    """What a rule is about. All conditions given must hold, each for one of its values; none given is everything."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+    client: list[Cidr] = []
+    """Addresses and blocks the client's address lies in."""
+
+    path: list[str] = []
+    """What the path begins with: `/admin` is also `/administrator`, `/admin/` is not `/admin`. Repeated slashes
+    count as one."""
+
+    method: list[str] = []
+    """Methods, in upper case as they are sent."""
+
+    header: dict[str, str | bool] = {}
+    """Fields and their whole value; `true` for any value, `false` for a field that is not there."""
+
+
+class Rule(BaseModel):
+    """One rule: `allow` or `deny`, and what it is about."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+    allow: Match | None = None
+    """Let in what matches; no further rule is asked."""
+
+    deny: Match | None = None
+    """Refuse what matches; no further rule is asked."""
+
+    @model_validator(mode="after")
+    def _one(self) -> Rule:
+        if (self.allow is None) == (self.deny is None):
+            raise ValueError("a rule has either allow or deny; write {} for a rule that matches everything")
+        return self
+
+
+class _Test(NamedTuple):
+    """A rule without its addresses, ready to ask. Empty and None hold for every request."""
+
+    denies: bool
+    paths: tuple[bytes, ...]
+    methods: frozenset[bytes]
+    fields: tuple[tuple[bytes, bytes | bool], ...]
+
+    def unconditional(self) -> bool:
+        return not (self.paths or self.methods or self.fields)
+
+    def holds(self, request: Request, path: bytes) -> bool:
+        if self.paths and not path.startswith(self.paths):
+            return False
+        if self.methods and request.method not in self.methods:
+            return False
+        for name, wanted in self.fields:
+            value = request.headers.get(name)
+            if (value is not None) is not wanted and value != wanted:
+                return False
+        return True
+
+
+class AccessRules(Middleware):
+    """Allow or deny requests by an ordered list of rules; the first that matches decides.
+
+    Which rules can concern a client at all is worked out once per address, so long lists of networks cost nothing.
+    """
+
+    name = "access_rules"
+
+    class Config(MiddlewareConfig):
+        rules: list[Rule] = []
+        """Asked in order."""
+
+        default: Literal["allow", "deny"] = "allow"
+        """What happens to a request no rule matches."""
+
+        status: int = Field(default=403, ge=400, le=499)
+        """The status of a refusal."""
+
+    def __init__(self, config: Config, services: Services) -> None:
+        super().__init__(config, services)
+        self._rules = [_compile(rule) for rule in config.rules]
+        if config.default == "deny":
+            self._rules.append((None, _Test(True, (), frozenset(), ())))
+        self._concerning: Memo[str, tuple[_Test, ...]] = Memo(self._select, 16_384)
+        self._status = config.status
+        self._refused = services.metrics.counter(
+            "edgeproxy_refused_total", "Requests that stages refused.", ("stage",)
+        )
+
+    def request(self, x: Exchange) -> Response | None:
+        tests = self._concerning[x.client]
+        if not tests:
+            return None
+        request = x.request
+        path = request.path
+        if b"//" in path:
+            path = _SLASHES.sub(b"/", path)
+        for test in tests:
+            if test.holds(request, path):
+                return self._refuse() if test.denies else None
+        return None
+
+    def _select(self, client: str) -> tuple[_Test, ...]:
+        """The rules that can concern this client, up to the first that certainly decides."""
+        tests: list[_Test] = []
+        for addresses, test in self._rules:
+            if addresses is None or client in addresses:
+                tests.append(test)
+                if test.unconditional():
+                    break
+        while tests and not tests[-1].denies:  # an allow at the end says what happens anyway
+            tests.pop()
+        return tuple(tests)
+
+    def _refuse(self) -> Response:
+        self._refused.inc(self.name)
+        headers = {b"content-type": b"text/plain; charset=utf-8", b"cache-control": b"no-store"}
+        return Response(self._status, headers, b"%d Access denied.\n" % self._status)
+
+
+def _compile(rule: Rule) -> tuple[AddressSet | None, _Test]:
+    match = rule.allow or rule.deny or Match()
+    test = _Test(
+        denies=rule.deny is not None,
+        paths=tuple(path.encode() for path in match.path),
+        methods=frozenset(method.encode() for method in match.method),
+        fields=tuple(
+            (name.lower().encode(), wanted if isinstance(wanted, bool) else wanted.encode())
+            for name, wanted in match.header.items()
+        ),
+    )
+    return AddressSet(match.client) if match.client else None, test

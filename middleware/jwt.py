@@ -1,0 +1,262 @@
+"""Lets in who bears a valid token."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from ipaddress import ip_address
+from math import ceil, inf
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, Field, SecretStr, model_validator
+
+from edgeproxy.config.units import Duration, Rate, RateValue
+from edgeproxy.config.values import FieldName, File, Many
+from edgeproxy.http.addresses import network
+from edgeproxy.http.cookies import cookie
+from edgeproxy.http.headers import HOP_BY_HOP, Headers
+from edgeproxy.http.message import Response
+from edgeproxy.pipeline.exchange import Exchange
+from edgeproxy.pipeline.gcra import Limiter
+from edgeproxy.pipeline.memo import Memo
+from edgeproxy.pipeline.middleware import Middleware, MiddlewareConfig, Services
+
+if TYPE_CHECKING:  # cryptography takes a tenth of a second to import: only where the stage is used
+    from edgeproxy.jose.keys import KeySet
+
+Shared = Literal["HS256", "HS384", "HS512"]
+Public = Literal["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"]
+_SHARED: tuple[Shared, ...] = ("HS256", "HS384", "HS512")
+_PUBLIC: tuple[Public, ...] = (
+    *("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"),
+)
+
+_MAX_TOKEN = 8192
+_NOT_TO_SET = HOP_BY_HOP | {b"host", b"content-length", b"content-type", b"cookie", b"authorization"}
+
+
+def _https(url: str) -> str:
+    if urlsplit(url).scheme not in ("https", "http") or not urlsplit(url).hostname or "@" in urlsplit(url).netloc:
+        raise ValueError(f"{url!r} is not a URL like https://issuer.example/.well-known/jwks.json")
+    return url
+
+
+def _source(text: str) -> str:
+    if text != "bearer" and not (text.startswith("cookie:") and len(text) > len("cookie:")):
+        raise ValueError(f"{text!r} is no place for a token; known are bearer and cookie:NAME")
+    return text
+
+
+def _settable(name: str) -> str:
+    if name.encode() in _NOT_TO_SET:
+        raise ValueError(f"{name} says something else already; choose a field of your own, like x-user")
+    return name
+
+
+class _Accepted(NamedTuple):
+    """What a verified token comes to: its claims, when it expires (Unix seconds, leeway included), the fields the
+    origin gets, and the first required claim it lacks.
+    """
+
+    claims: Mapping[str, Any]
+    expires: float
+    fields: tuple[tuple[bytes, bytes], ...]
+    lacking: str | None
+
+
+class Jwt(Middleware):
+    """Demand a JSON Web Token (RFC 7519, RFC 8725) signed with a secret, with keys in a file, or with an issuer's key
+    set, which is fetched, refreshed and kept while the issuer is away.
+
+    Keys are bound to their own family of algorithms, so a token cannot choose how it is verified. A token is verified
+    once and remembered until it expires. 401 and 403 say why (RFC 6750); 503 means that no key set could be had yet.
+    """
+
+    name = "jwt"
+
+    class Config(MiddlewareConfig):
+        secret: SecretStr | None = None
+        """Shared secret for HS256 (from 32 bytes), HS384 (48) or HS512 (64). Write it as `${NAME}`."""
+
+        keys_file: File | None = None
+        """File with public keys or certificates (PEM) or a JWK Set; read again every `refresh`."""
+
+        jwks_url: Annotated[str, AfterValidator(_https)] | None = None
+        """Where the issuer publishes its JWK Set. https, except on loopback."""
+
+        allow_http: bool = False
+        """Accept an http `jwks_url` elsewhere. Whoever is on that path can then sign tokens."""
+
+        algorithms: Annotated[tuple[Shared | Public, ...], Many] = ()
+        """Accepted algorithms. Not given: HS256 with `secret`, else all of RS, PS, ES and EdDSA."""
+
+        issuer: Annotated[tuple[str, ...], Many] = ()
+        """Accepted `iss`; not given: any."""
+
+        audience: Annotated[tuple[str, ...], Many] = ()
+        """Accepted `aud`; not given: any. Give it where the issuer serves other services too."""
+
+        leeway: Duration = Field(default=30, ge=0, le=300)
+        """How far the issuer's clock may be off, for `exp` and `nbf`: 0s to 5m."""
+
+        expiry_required: bool = True
+        """Refuse tokens without `exp`."""
+
+        token: Annotated[tuple[Annotated[str, AfterValidator(_source)], ...], Many] = ("bearer",)
+        """Where the token is looked for, in order: `bearer` (the Authorization field), `cookie:NAME`."""
+
+        optional: bool = False
+        """Let requests without a token pass, as nobody. A bad token is refused all the same."""
+
+        require: dict[str, Annotated[tuple[str | int | bool, ...], Many]] = {}
+        """Claims that must have (or, being lists, contain) one of these values, else 403: `role: [admin]`.
+        `realm_access.roles` reaches into objects; `scope` is taken as a list of words."""
+
+        pass_: dict[str, Annotated[FieldName, AfterValidator(_settable)]] = Field(default={}, alias="pass")
+        """Claims handed to the origin, and in which field: `sub: x-user`. What clients send under these names is
+        removed. Text, numbers, booleans and lists of text (joined by commas); what cannot stand in a field unchanged
+        is left out."""
+
+        realm: str = Field(default="edge", pattern=r"^[A-Za-z0-9 ._:/-]{1,64}$")
+        """The realm told in WWW-Authenticate."""
+
+        refresh: Duration = Field(default=600, ge=1, le=86400)
+        """How often the key set is fetched or the file read anew: 1s to 1d."""
+
+        refresh_min: Duration = Field(default=30, ge=1, le=3600)
+        """Unknown key ids bring a fetch forward, at most once in this time: 1s to 1h."""
+
+        failures: Rate = RateValue(60, 60)
+        """How many bad tokens one client network (an address, an IPv6 /64) may show, before its unseen tokens are
+        answered 429 without a look: `60/m`. A signature costs far more to check than to invent."""
+
+        @model_validator(mode="after")
+        def _consistent(self) -> Jwt.Config:
+            if sum(source is not None for source in (self.secret, self.keys_file, self.jwks_url)) != 1:
+                raise ValueError("give exactly one of secret, keys_file and jwks_url")
+            wrong = [one for one in self.algorithms if (one in _SHARED) is (self.secret is None)]
+            if wrong:
+                needs = "public keys" if self.secret else "a secret, which has no place beside public keys"
+                raise ValueError(f"{wrong[0]} works with {needs}; with both, a public key could pass for a secret")
+            if self.jwks_url is not None and not self.allow_http and not _protected(self.jwks_url):
+                raise ValueError("jwks_url must be https, or allow_http true if the way there is trusted")
+            self.static_keys()
+            return self
+
+        def accepted(self) -> tuple[str, ...]:
+            """The accepted algorithms, defaults filled in."""
+            return self.algorithms or (_SHARED[:1] if self.secret else _PUBLIC)
+
+        def static_keys(self) -> KeySet | None:
+            """The keys that are here already. Raises ValueError if they cannot be used."""
+            from edgeproxy.jose.keys import from_document, from_secret
+            from edgeproxy.jose.refresh import read_file
+
+            if self.secret is not None:
+                return from_secret(self.secret.get_secret_value().encode(), self.accepted())
+            if self.keys_file is None:
+                return None
+            try:
+                return from_document(read_file(self.keys_file))
+            except (OSError, ValueError) as error:
+                raise ValueError(f"keys_file {self.keys_file} cannot be used: {error}") from None
+
+    def __init__(self, config: Config, services: Services) -> None:
+        super().__init__(config, services)
+        from edgeproxy.jose import refresh, token
+
+        self._token = token
+        self._expected = token.Expectations(
+            algorithms=frozenset(config.accepted()),
+            issuers=frozenset(config.issuer),
+            audiences=frozenset(config.audience),
+            leeway=config.leeway,
+            expiry_required=config.expiry_required,
+        )
+        self._keys = config.static_keys()
+        self._fresh: refresh.FreshKeys | None = None
+        if config.secret is None:
+            url, path = config.jwks_url, config.keys_file
+            self._fresh = refresh.FreshKeys(
+                refresh.from_url(url, services.http) if url else refresh.from_file(path or ""),
+                url or path or "",
+                services.clock,
+                every=config.refresh,
+                at_most=config.refresh_min,
+                changed=self._renewed,
+                count=services.metrics.counter(
+                    "edgeproxy_key_refresh_total", "Attempts to refresh a key set.", ("outcome",)
+                ).inc,
+            )
+        self._cookies = [None if one == "bearer" else one.partition(":")[2].encode() for one in config.token]
+        self._verified: Memo[bytes, _Accepted] = Memo(self._verify, 4096, longest=_MAX_TOKEN)
+        self._owned = frozenset(name.encode() for name in config.pass_.values())
+        self._bad = Limiter(config.failures.period / config.failures.count, max(1, config.failures.count), 50_000)
+        self._wall = services.clock.wall
+        self._refused = services.metrics.counter(
+            "edgeproxy_refused_total", "Requests that stages refused.", ("stage",)
+        )
+
+    async def start(self) -> None:
+        if self._fresh is not None:
+            await self._fresh.start(patience=1.0)
+
+    async def stop(self) -> None:
+        if self._fresh is not None:
+            await self._fresh.stop()
+
+    def request(self, x: Exchange) -> Response | None:
+        headers = x.request.headers
+        if self._owned:
+            self._disown(headers)
+        token = self._find(headers)
+        if token is None:
+            return None if self.config.optional else self._challenge()
+        try:
+            if len(token) > _MAX_TOKEN:
+                raise self._token.TokenError("The token is too large")
+            if token not in self._verified and (wait := self._bad.wait(_network(x.client), x.started)):
+                return self._answer(429, "Too many bad tokens.", {b"retry-after": b"%d" % ceil(wait)})
+            accepted = self._verified[token]
+            if accepted.expires <= self._wall():
+                raise self._token.TokenError("The token has expired")
+        except _NoKeysError:
+            return self._answer(503, "The keys to check tokens with are not here yet.", {b"retry-after": b"5"})
+        except self._token.TokenError as error:
+            return self._invalid(x, error)
+        if accepted.lacking is not None:
+            return self._insufficient(accepted.lacking)
+        x.claims = accepted.claims
+        for name, value in accepted.fields:
+            headers[name] = value
+        return None
+
+    def _find(self, headers: Headers) -> bytes | None:
+        for name in self._cookies:
+            if name is None:
+                field = headers.get(b"authorization", b"")
+                if field[:7].lower() == b"bearer ":  # RFC 9110 §11.1: schemes are case-insensitive
+                    return field[7:].strip(b" ")
+            elif (value := cookie(headers.get(b"cookie", b""), name)) is not None:
+                return value
+        return None
+
+    def _disown(self, headers: Headers) -> None:
+        """Remove what only we may say, also spelled with underscores: CGI and WSGI read both as one name."""
+        for name in [name for name in headers if name.replace(b"_", b"-") in self._owned]:
+            del headers[name]
+
+    def _verify(self, token: bytes) -> _Accepted:
+        if self._keys is None:
+            raise _NoKeysError
+        claims = self._token.verify(token, self._keys, self._expected, self._wall())
+        config = self.config
+        lacking = (name for name, values in config.require.items() if not _grants(_claim(claims, name), name, values))
+        fields = ((field.encode(), _field_value(_claim(claims, name))) for name, field in config.pass_.items())
+        return _Accepted(
+            MappingProxyType(claims),
+            claims["exp"] + config.leeway if "exp" in claims else inf,
+            tuple((name, value) for name, value in fields if value is not None),
+            next(lacking, None),
+        )

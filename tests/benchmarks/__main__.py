@@ -1,0 +1,98 @@
+"""``python -m tests.benchmarks``: measure, print, write docs/benchmarks.md and docs/benchmarks.json."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from tests.benchmarks import heads, peers, proc, profiling, report
+from tests.benchmarks.errors import BenchmarkError
+from tests.benchmarks.rows import ROWS, Row
+from tests.benchmarks.session import HEADS, Session
+
+DOCS = Path(__file__).parents[2] / "docs"
+COMMAND = "python -m tests.benchmarks"
+WORK_BYTES = 2 << 30
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The exit status: 0 measured, 1 a figure could not be had."""
+    options = _options(arguments)
+    work = Path(tempfile.mkdtemp(prefix="edgeproxy-bench-", dir=_work_parent()))
+    try:
+        peers.ensure()
+        if os.cpu_count() == 1:
+            raise BenchmarkError("two cores are needed: one for the server, one for the load")
+        session = Session(work, pairs=options.pairs, seconds=options.seconds, say=_say)
+        rows = [row for row in ROWS if options.row in {None, row.key}]
+        if options.profile:
+            return _profile(session, rows)
+        outcomes = []
+        for row in rows:
+            _say(f"{row.name}, against {row.peer.label}")
+            outcomes.append(session.run(row))
+        print(report.table([report.entry(outcome) for outcome in outcomes]))
+        if options.row is None:
+            report.write(options.output, outcomes, _conditions(options))
+            _say(f"written: {options.output / report.MARKDOWN_NAME} and {options.output / report.JSON_NAME}")
+    except BenchmarkError as error:
+        print(f"benchmark: {error}", file=sys.stderr)
+        return 1
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+    return 0
+
+
+def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog=COMMAND, description=__doc__)
+    parser.add_argument("--row", choices=[row.key for row in ROWS], help="measure one row and only print it")
+    parser.add_argument("--pairs", type=int, default=5, help="pairs a row (default 5)")
+    parser.add_argument("--seconds", type=int, default=4, help="seconds a measurement (default 4)")
+    parser.add_argument("--output", type=Path, default=DOCS, help="folder of the report (default docs/)")
+    parser.add_argument("--profile", action="store_true", help="sample our worker under the rows' load instead")
+    options = parser.parse_args(arguments)
+    if options.pairs < 1 or options.seconds < 1:
+        parser.error("--pairs and --seconds are at least 1")
+    return options
+
+
+def _profile(session: Session, rows: Sequence[Row]) -> int:
+    for row in rows:
+        _say(f"{row.name}: profile of edgeproxy")
+        output = Path(tempfile.gettempdir()) / f"edgeproxy-profile-{row.key}"
+        work = session.load(row)
+        with session.servers(row) as (ours, _):
+            session.warm(ours, row, work)
+            print(profiling.profile(ours, work, session.seconds, output))
+    return 0
+
+
+def _conditions(options: argparse.Namespace) -> report.Conditions:
+    sample = heads.heads(heads.urls("/1k/", 1000), HEADS)
+    return report.Conditions(
+        machine=proc.machine(),
+        versions=peers.versions(),
+        command=COMMAND,
+        pairs=options.pairs,
+        seconds=options.seconds,
+        head_bytes=round(sum(map(len, sample)) / len(sample)),
+    )
+
+
+def _work_parent() -> str | None:
+    """A tmpfs where there is room, so that no disk is measured."""
+    memory = Path("/dev/shm")
+    return str(memory) if memory.is_dir() and shutil.disk_usage(memory).free > WORK_BYTES else None
+
+
+def _say(text: str) -> None:
+    print(text, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

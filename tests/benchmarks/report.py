@@ -1,0 +1,122 @@
+"""docs/benchmarks.json and docs/benchmarks.md, from what was measured."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+from tests.benchmarks.load import LOAD_CORE
+from tests.benchmarks.servers import SERVER_CORE, Template
+from tests.benchmarks.session import HEADS, Outcome
+
+PAGE = Path(__file__).with_name("page.md")
+JSON_NAME = "benchmarks.json"
+MARKDOWN_NAME = "benchmarks.md"
+_COLUMNS = (
+    "work",
+    "peer",
+    "unit",
+    "ours",
+    "peer's",
+    "**ratio** (min to max)",
+    "requests/s, ours : peer",
+    "cores busy, ours : peer",
+    "must",
+    "aim",
+    "reached",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Conditions:
+    """Where and how the figures were had."""
+
+    machine: Mapping[str, str]
+    versions: Mapping[str, str]
+    command: str
+    pairs: int
+    seconds: float
+    head_bytes: int
+
+
+def entry(outcome: Outcome) -> dict[str, object]:
+    """One row as it stands in the JSON file."""
+    row, ratio = outcome.row, outcome.ratio
+    return {
+        "key": row.key,
+        "name": row.name,
+        "unit": row.unit,
+        "peer": row.peer.label,
+        "ours": round(ratio.ours, 2),
+        "peer_value": round(ratio.peer, 2),
+        "ratio": round(ratio.median, 3),
+        "ratio_min": round(ratio.low, 3),
+        "ratio_max": round(ratio.high, 3),
+        "ours_rps": round(median(sample.rate for sample in outcome.ours), 1),
+        "peer_rps": round(median(sample.rate for sample in outcome.peer), 1),
+        "ours_busy": round(median(sample.cpu() / sample.seconds for sample in outcome.ours), 2),
+        "peer_busy": round(median(sample.cpu() / sample.seconds for sample in outcome.peer), 2),
+        "ours_memory_growth_kib": max(sample.memory_growth for sample in outcome.ours),
+        "peer_memory_growth_kib": max(sample.memory_growth for sample in outcome.peer),
+        "must": row.target.must,
+        "aim": row.target.aim,
+        "higher_is_better": row.target.higher_is_better,
+        "reached": row.target.reached(ratio.median),
+    }
+
+
+def table(entries: Sequence[Mapping[str, object]]) -> str:
+    """The Markdown table."""
+    lines = [f"| {' | '.join(_COLUMNS)} |", "|" + "---|" * len(_COLUMNS)]
+    for e in entries:
+        sign = "≥" if e["higher_is_better"] else "≤"
+        lines.append(
+            f"| {e['name']} | {e['peer']} | {e['unit']} | {e['ours']:,} | {e['peer_value']:,} "
+            f"| **{e['ratio']}** ({e['ratio_min']} to {e['ratio_max']}) "
+            f"| {e['ours_rps']:,.0f} : {e['peer_rps']:,.0f} | {e['ours_busy']} : {e['peer_busy']} "
+            f"| {sign} {e['must']} | {sign} {e['aim']} | {e['reached']} |"
+        )
+    return "\n".join(lines)
+
+
+def markdown(entries: Sequence[Mapping[str, object]], conditions: Conditions) -> str:
+    """The whole page."""
+    c = conditions
+    stream = [e for e in entries if e["key"] == "stream"]
+    memory = "".join(
+        f"While it streamed, edgeproxy's resident memory peaked {e['ours_memory_growth_kib']:,} KiB above where it "
+        f"stood before, nginx's {e['peer_memory_growth_kib']:,} KiB.\n\n"
+        for e in stream
+    )
+    facts = "\n".join(f"| {name} | {value} |" for name, value in {**c.machine, **c.versions}.items())
+    return Template(PAGE.read_text()).substitute(
+        command=c.command,
+        pairs=c.pairs,
+        seconds=c.seconds,
+        table=table(entries),
+        memory=memory,
+        heads=f"{HEADS:,}",
+        head_bytes=c.head_bytes,
+        server_core=SERVER_CORE,
+        load_core=LOAD_CORE,
+        facts=facts,
+    )
+
+
+def write(folder: Path, outcomes: Sequence[Outcome], conditions: Conditions) -> None:
+    """Both files, into ``folder``."""
+    entries = [entry(outcome) for outcome in outcomes]
+    document = {
+        "command": conditions.command,
+        "machine": dict(conditions.machine),
+        "versions": dict(conditions.versions),
+        "pairs": conditions.pairs,
+        "seconds": conditions.seconds,
+        "rows": entries,
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / JSON_NAME).write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n")
+    (folder / MARKDOWN_NAME).write_text(markdown(entries, conditions))

@@ -1,0 +1,100 @@
+"""What is measured: one table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from tests.benchmarks.measure import Sample
+from tests.benchmarks.servers import Edgeproxy, Nginx, Server, Varnish
+from tests.benchmarks.stats import Target
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """Who ours is held against. ``parts``: whose CPU counts (empty: all its processes)."""
+
+    label: str
+    server: type[Server]
+    workers: int = 1
+    parts: tuple[str, ...] = ()
+
+
+def cpu_per_request(sample: Sample, parts: tuple[str, ...]) -> float:
+    """CPU microseconds a request."""
+    return sample.cpu(parts) / sample.requests * 1e6
+
+
+def cpu_per_mib(sample: Sample, parts: tuple[str, ...]) -> float:
+    """CPU microseconds a MiB of body passed on."""
+    return sample.cpu(parts) / (sample.bytes / (1 << 20)) * 1e6
+
+
+def capacity(sample: Sample, parts: tuple[str, ...]) -> float:
+    """Requests a second that the workers would serve with a core for each."""
+    return sample.workers * sample.requests / sample.cpu(parts)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of the report: the same load on ours and on the peer, in turns.
+
+    ``prefix`` is the origin's location asked, ``size`` the body there in bytes. ``cached``: every request must be a hit
+    (the origin sees none), otherwise every one a miss (the origin sees all).
+    """
+
+    key: str
+    name: str
+    peer: Peer
+    prefix: str
+    size: int
+    target: Target
+    unit: str = "CPU µs a request"
+    value: Callable[[Sample, tuple[str, ...]], float] = cpu_per_request
+    cached: bool = True
+    conditional: bool = False
+    urls: int = 1000
+    connections: int = 64
+    workers: int = 1
+
+
+KIB = 1024
+NGINX = Peer("nginx proxy_cache", Nginx)
+NGINX_PASS = Peer("nginx proxy_pass", Nginx)
+VARNISH = Peer("Varnish, varnishncsa counted", Varnish)
+VARNISHD = Peer("Varnish, varnishncsa not counted", Varnish, parts=("varnishd",))
+ONE_WORKER = Peer("edgeproxy, one worker", Edgeproxy)
+
+ROWS: tuple[Row, ...] = (
+    Row("hit-1k-nginx", "L1 hit, 1 KiB", NGINX, "/1k/", KIB, Target(1.0, 0.8)),
+    Row("hit-16k-nginx", "L1 hit, 16 KiB", NGINX, "/16k/", 16 * KIB, Target(1.0, 0.8)),
+    Row("hit-1k-varnish", "L1 hit, 1 KiB", VARNISH, "/1k/", KIB, Target(0.7, 0.5)),
+    Row("hit-16k-varnish", "L1 hit, 16 KiB", VARNISH, "/16k/", 16 * KIB, Target(0.7, 0.5)),
+    Row("hit-1k-varnishd", "L1 hit, 1 KiB", VARNISHD, "/1k/", KIB, Target(0.7, 0.5)),
+    Row("not-modified", "304 for If-None-Match", NGINX, "/1k/", 0, Target(1.0, 0.8), conditional=True),
+    Row("pass", "pass-through (uncacheable) GET, 1 KiB", NGINX_PASS, "/pass/", KIB, Target(2.0, 1.3), cached=False),
+    Row(
+        "stream",
+        "100 MB streamed through",
+        NGINX_PASS,
+        "/stream/",
+        100_000_000,
+        Target(1.5, 1.0),
+        unit="CPU µs a MiB",
+        value=cpu_per_mib,
+        cached=False,
+        urls=1,
+        connections=4,
+    ),
+    Row(
+        "two-workers",
+        "two workers over one, L1 hit, 1 KiB",
+        ONE_WORKER,
+        "/1k/",
+        KIB,
+        Target(1.7, 1.9, higher_is_better=True),
+        unit="requests/s of capacity",
+        value=capacity,
+        workers=2,
+    ),
+)

@@ -1,0 +1,125 @@
+"""A row from start to figure: start both servers, warm them, check them, load them in turns."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import string
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.benchmarks import heads, load
+from tests.benchmarks.errors import BenchmarkError
+from tests.benchmarks.load import Load
+from tests.benchmarks.measure import Expected, Sample, await_log, measure
+from tests.benchmarks.rows import Row
+from tests.benchmarks.servers import ETAG, Edgeproxy, OriginServer, Server
+from tests.benchmarks.stats import Ratio
+
+HEADS = 8192
+WARM_SECONDS = 1.0
+STREAM_BYTES = 100_000_000
+BOTH_CORES = "0,1"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """A row measured: the ratio, and the samples it came from, in the order they were taken."""
+
+    row: Row
+    ratio: Ratio
+    ours: tuple[Sample, ...]
+    peer: tuple[Sample, ...]
+
+
+class Session:
+    """The origin and the files of one run of the benchmarks, inside ``work`` (best on a tmpfs)."""
+
+    def __init__(self, work: Path, *, pairs: int, seconds: float, say: Callable[[str], None]) -> None:
+        self.work = work
+        self.pairs = pairs
+        self.seconds = seconds
+        self.say = say
+        body_1k = _body(1024)
+        self._write_bodies(body_1k)
+        self.origin = OriginServer(work, body_1k)
+
+    def _write_bodies(self, body_1k: bytes) -> None:
+        root = self.work / "origin"
+        root.mkdir()
+        (root / "1k.webp").write_bytes(body_1k)
+        (root / "16k.webp").write_bytes(_body(16 * 1024))
+        with (root / "100m.webp").open("wb") as file:
+            block = _body(1_000_000)
+            for _ in range(STREAM_BYTES // len(block)):
+                file.write(block)
+
+    def run(self, row: Row) -> Outcome:
+        """Measure a row. Raises BenchmarkError when a figure cannot be trusted; nothing is left out."""
+        work = self.load(row)
+        expected = Expected(size=row.size, cached=row.cached, connections=row.connections)
+        ours, peer = [], []
+        with self.servers(row) as (our_server, peer_server):
+            for server in (our_server, peer_server):
+                self.warm(server, row, work)
+            for pair in range(self.pairs):
+                ours.append(measure(our_server, self.origin, work, expected, self.seconds))
+                peer.append(measure(peer_server, self.origin, work, expected, self.seconds))
+                a, b = row.value(ours[-1], ()), row.value(peer[-1], row.peer.parts)
+                self.say(f"  {row.key} {pair + 1}/{self.pairs}: {a:.2f} against {b:.2f}, ratio {a / b:.3f}")
+        ratio = Ratio.of([row.value(s, ()) for s in ours], [row.value(s, row.peer.parts) for s in peer])
+        return Outcome(row, ratio, tuple(ours), tuple(peer))
+
+    @contextlib.contextmanager
+    def servers(self, row: Row) -> Iterator[tuple[Server, Server]]:
+        """The origin, ours and the peer, running."""
+        with contextlib.ExitStack() as running:
+            running.enter_context(self.origin)
+            ours = running.enter_context(self.server(Edgeproxy, row.workers))
+            peer = running.enter_context(self.server(row.peer.server, row.peer.workers))
+            yield ours, peer
+
+    def server(self, kind: type[Server], workers: int) -> Server:
+        """A server, not yet started: one worker on the servers' core, several on all."""
+        if workers > 1:
+            return kind(self.work, origin_port=self.origin.port, workers=workers, core=BOTH_CORES)
+        return kind(self.work, origin_port=self.origin.port)
+
+    def load(self, row: Row) -> Load:
+        """The row's heads, written out."""
+        path = self.work / f"{row.key}.heads"
+        etag = f'"{ETAG}"' if row.conditional else ""
+        heads.write(path, heads.heads(heads.urls(row.prefix, row.urls), HEADS, etag=etag))
+        return Load(path, row.connections)
+
+    def warm(self, server: Server, row: Row, work: Load) -> None:
+        """Ask each URL once, then load for as long as every worker needs to see them all; check one more answer."""
+        paths = heads.urls(row.prefix, row.urls)
+        if row.cached:
+            for path in paths:
+                server.get(path, _FIELDS)
+        warmed = load.run(server.port, work, WARM_SECONDS * server.workers)
+        await_log(server, warmed.requests)  # a line kept back would be counted as the first measurement's
+        fields = dict(_FIELDS)
+        if row.conditional:
+            fields["If-None-Match"] = f'"{ETAG}"'
+        answer = server.get(paths[0], fields)
+        status, verdict = (304 if row.conditional else 200), ("hit" if row.cached else "miss")
+        got = (answer.status, len(answer.body), server.verdict(answer.fields))
+        if got != (wanted := (status, row.size, verdict)):
+            raise BenchmarkError(f"{server.name} answered {row.prefix} with {got}, not {wanted} (status, bytes, cache)")
+
+
+_FIELDS = {
+    "Host": heads.HOST,
+    "User-Agent": "Mozilla/5.0 (X11; Linux x86_64; rv:143.0) Gecko/20100101 Firefox/143.0",
+    "Accept": "image/avif,image/webp,*/*",
+    "Accept-Language": "en",
+    "Accept-Encoding": "gzip, deflate, br, zstd",
+}
+
+
+def _body(size: int) -> bytes:
+    """Letters and digits: as good as incompressible, safe inside a configuration file, the same every time."""
+    return "".join(random.Random(size).choices(string.ascii_letters + string.digits, k=size)).encode()

@@ -1,0 +1,1 @@
+"""Servers and clients the tests share: real ones, on free loopback ports, ended by pid."""

@@ -1,0 +1,71 @@
+"""The report: every figure with its peer, its ratio and its spread."""
+
+import json
+
+import pytest
+
+from tests.benchmarks import report
+from tests.benchmarks.measure import Sample
+from tests.benchmarks.report import Conditions
+from tests.benchmarks.rows import ROWS
+from tests.benchmarks.session import Outcome
+from tests.benchmarks.stats import Ratio
+
+CONDITIONS = Conditions(
+    machine={"cores": "2"},
+    versions={"nginx": "1.22.1"},
+    command="python -m tests.benchmarks",
+    pairs=5,
+    seconds=4,
+    head_bytes=650,
+)
+
+
+@pytest.fixture
+def outcome() -> Outcome:
+    ours = Sample(requests=4000, seconds=2.0, bytes=1 << 22, parts={"edgeproxy": 0.4}, workers=1, memory_growth=8)
+    peer = Sample(requests=2000, seconds=2.0, bytes=1 << 22, parts={"nginx": 1.0}, workers=1, memory_growth=4)
+    return Outcome(ROWS[0], Ratio.of([100.0], [500.0]), (ours,), (peer,))
+
+
+def test_a_row_carries_both_values_the_ratio_its_spread_and_what_was_to_be_reached(outcome):
+    entry = report.entry(outcome)
+
+    assert (
+        entry
+        | {
+            "name": "L1 hit, 1 KiB",
+            "unit": "CPU µs a request",
+            "peer": "nginx proxy_cache",
+            "ours": 100.0,
+            "peer_value": 500.0,
+            "ratio": 0.2,
+            "ratio_min": 0.2,
+            "ratio_max": 0.2,
+            "ours_rps": 2000.0,
+            "peer_rps": 1000.0,
+            "ours_busy": 0.2,
+            "peer_busy": 0.5,
+            "must": 1.0,
+            "aim": 0.8,
+            "reached": "aim",
+        }
+        == entry
+    )
+
+
+def test_both_files_hold_every_row_and_the_conditions(outcome, tmp_path):
+    report.write(tmp_path / "docs", [outcome, outcome], CONDITIONS)
+    document = json.loads((tmp_path / "docs" / "benchmarks.json").read_text())
+    page = (tmp_path / "docs" / "benchmarks.md").read_text()
+
+    assert document["rows"] == [report.entry(outcome)] * 2
+    assert document["versions"] == {"nginx": "1.22.1"}
+    assert page.count("| L1 hit, 1 KiB | nginx proxy_cache |") == 2
+    assert "**0.2** (0.2 to 0.2)" in page
+    assert "| nginx | 1.22.1 |" in page
+    assert "@{" not in page
+
+
+def test_rows_have_keys_of_their_own():
+    assert len({row.key for row in ROWS}) == len(ROWS)
