@@ -9,12 +9,21 @@ ORDER: list[tuple[str, str]] = [
     ("client_address", "before all that asks who the client is; forged X-Forwarded-* is gone before anything reads it"),
     ("security_headers", "only answers: this high, so that refusals and redirects bear them too (HSTS needs it there)"),
     ("access_rules", "who may not come in learns nothing further, not even from a preflight"),
-    ("cors", "answers preflights, which bear no credentials, and marks all below: scripts may read a 401, 429 or redirect"),
-    ("redirects", "settled by the URL alone; before limits and tokens, which count and cost at the place redirected to"),
+    (
+        "cors",
+        "answers preflights, which bear no credentials, and marks all below: scripts may read a 401, 429 or redirect",
+    ),
+    (
+        "redirects",
+        "settled by the URL alone; before limits and tokens, which count and cost at the place redirected to",
+    ),
     ("bot_check", "its verdict costs a look-up, so a denied bot reaches neither a signature check nor a limiter's key"),
     ("jwt", "before rate_limit, whose keys may be claims; it bounds failed signature checks per client itself"),
     ("rate_limit", "counts what was let in so far; before any work for the cache or the origin"),
     ("headers", "edits what the cache and the origin get, after the checks have judged what the client sent"),
-    ("compression", "just outside the cache: stored answers stay as the origin sent them, each client gets what it reads"),
+    (
+        "compression",
+        "just outside the cache: stored answers stay as the origin sent them, each client gets what it reads",
+    ),
     ("cache", "last: a hit is an answer, so all that decides, limits or edits a request has run by then"),
 ]

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from typing import Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from edgeproxy.config.units import Cidr
+from edgeproxy.config.values import FieldName, Many, Method, Path
 from edgeproxy.http.addresses import AddressSet
 from edgeproxy.http.message import Request, Response
 from edgeproxy.pipeline.exchange import Exchange
@@ -22,17 +23,17 @@ class Match(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
-    client: list[Cidr] = []
+    client: Annotated[tuple[Cidr, ...], Many] = ()
     """Addresses and blocks the client's address lies in."""
 
-    path: list[str] = []
+    path: Annotated[tuple[Path, ...], Many] = ()
     """What the path begins with: `/admin` is also `/administrator`, `/admin/` is not `/admin`. Repeated slashes
     count as one."""
 
-    method: list[str] = []
-    """Methods, in upper case as they are sent."""
+    method: Annotated[tuple[Method, ...], Many] = ()
+    """Methods."""
 
-    header: dict[str, str | bool] = {}
+    header: dict[FieldName, str | bool] = {}
     """Fields and their whole value; `true` for any value, `false` for a field that is not there."""
 
 
@@ -86,7 +87,7 @@ class AccessRules(Middleware):
     name = "access_rules"
 
     class Config(MiddlewareConfig):
-        rules: list[Rule] = []
+        rules: tuple[Rule, ...] = ()
         """Asked in order."""
 
         default: Literal["allow", "deny"] = "allow"
@@ -102,9 +103,7 @@ class AccessRules(Middleware):
             self._rules.append((None, _Test(True, (), frozenset(), ())))
         self._concerning: Memo[str, tuple[_Test, ...]] = Memo(self._select, 16_384)
         self._status = config.status
-        self._refused = services.metrics.counter(
-            "edgeproxy_refused_total", "Requests that stages refused.", ("stage",)
-        )
+        self._refused = services.metrics.counter("edgeproxy_refused_total", "Requests that stages refused.", ("stage",))
 
     def request(self, x: Exchange) -> Response | None:
         tests = self._concerning[x.client]
@@ -144,7 +143,7 @@ def _compile(rule: Rule) -> tuple[AddressSet | None, _Test]:
         paths=tuple(path.encode() for path in match.path),
         methods=frozenset(method.encode() for method in match.method),
         fields=tuple(
-            (name.lower().encode(), wanted if isinstance(wanted, bool) else wanted.encode())
+            (name.encode(), wanted if isinstance(wanted, bool) else wanted.encode())
             for name, wanted in match.header.items()
         ),
     )

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from typing import Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
-from pydantic import Field, field_validator
+from pydantic import AfterValidator, Field
 
+from edgeproxy.config.values import Many
 from edgeproxy.http.message import Response
 from edgeproxy.pipeline.exchange import Exchange
 from edgeproxy.pipeline.memo import Memo
@@ -19,12 +20,41 @@ CRAWLERS: tuple[str, ...] = (
     *("googlebot", "google-extended", "googleother", "adsbot-google", "bingbot", "applebot", "duckduckbot"),
     *("yandexbot", "baiduspider", "petalbot", "sogou web spider", "amazonbot", "ia_archiver", "archive.org_bot"),
     *("gptbot", "oai-searchbot", "claudebot", "perplexitybot", "ccbot", "bytespider", "meta-externalagent"),
-    *("facebookexternalhit", "twitterbot", "linkedinbot", "slackbot", "discordbot", "ahrefsbot", "semrushbot", "mj12bot"),
+    *(
+        "facebookexternalhit",
+        "twitterbot",
+        "linkedinbot",
+        "slackbot",
+        "discordbot",
+        "ahrefsbot",
+        "semrushbot",
+        "mj12bot",
+    ),
 )
 # Tools: the default agent of the program or library itself.
 TOOLS: tuple[str, ...] = (
-    *("curl", "wget", "httpie", "postmanruntime", "python-requests", "python-urllib", "python-httpx", "aiohttp", "scrapy"),
-    *("go-http-client", "okhttp", "apache-httpclient", "java", "axios", "node-fetch", "undici", "guzzlehttp", "libwww-perl"),
+    *(
+        "curl",
+        "wget",
+        "httpie",
+        "postmanruntime",
+        "python-requests",
+        "python-urllib",
+        "python-httpx",
+        "aiohttp",
+        "scrapy",
+    ),
+    *(
+        "go-http-client",
+        "okhttp",
+        "apache-httpclient",
+        "java",
+        "axios",
+        "node-fetch",
+        "undici",
+        "guzzlehttp",
+        "libwww-perl",
+    ),
     *("headlesschrome", "phantomjs", "electron", "apachebench", "k6", "sqlmap", "nikto", "nuclei", "zgrab", "masscan"),
 )
 
@@ -39,8 +69,14 @@ _FETCH_METADATA_SINCE = 80  # Chrome sends Sec-Fetch-* since this version, to ht
 _LONGEST = 1024  # bytes; browsers stay under 500
 
 
+def _known(name: str) -> str:
+    if name.lower() not in CRAWLERS + TOOLS:
+        raise ValueError(f"{name!r} is no known agent; known are {', '.join(sorted(CRAWLERS + TOOLS))}")
+    return name.lower()
+
+
 class _Verdict(NamedTuple):
-    """What the agent alone says. ``named`` is the crawler's or tool's name, ``fetch_metadata``: it sends Sec-Fetch-*."""
+    """What the agent alone says: its class, the crawler's or tool's name, and whether it sends Sec-Fetch-*."""
 
     kind: str
     named: str = ""
@@ -59,23 +95,15 @@ class BotCheck(Middleware):
     default_on = True
 
     class Config(MiddlewareConfig):
-        deny: list[Class] = []
+        deny: Annotated[tuple[Class, ...], Many] = ()
         """Classes that get 403. `/robots.txt` stays open, so that crawlers can learn that they are not welcome."""
 
-        welcome: list[str] = []
+        welcome: Annotated[tuple[Annotated[str, AfterValidator(_known)], ...], Many] = ()
         """Crawlers and tools let in although their class is denied, by name: `googlebot`, `curl`."""
 
         signs: int = Field(default=2, ge=1, le=3)
         """How many of a browser's usual fields must be missing (Accept-Language, Accept-Encoding, and over https
         Sec-Fetch-Site from Chrome) to make it `suspect`. 1 also catches privacy tools that strip one."""
-
-        @field_validator("welcome")
-        @classmethod
-        def _known(cls, names: list[str]) -> list[str]:
-            for name in names:
-                if name.lower() not in CRAWLERS + TOOLS:
-                    raise ValueError(f"{name!r} is no known agent; known are {', '.join(sorted(CRAWLERS + TOOLS))}")
-            return [name.lower() for name in names]
 
     def __init__(self, config: Config, services: Services) -> None:
         super().__init__(config, services)
@@ -83,9 +111,7 @@ class BotCheck(Middleware):
         self._signs = config.signs
         self._deny = frozenset(config.deny)
         self._welcome = frozenset(config.welcome)
-        self._refused = services.metrics.counter(
-            "edgeproxy_refused_total", "Requests that stages refused.", ("stage",)
-        )
+        self._refused = services.metrics.counter("edgeproxy_refused_total", "Requests that stages refused.", ("stage",))
 
     def request(self, x: Exchange) -> Response | None:
         headers = x.request.headers

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Iterator
+from typing import Annotated, Literal, NamedTuple
 
 from edgeproxy.config.units import Cidr
+from edgeproxy.config.values import Many
 from edgeproxy.http.addresses import AddressSet, canonical
 from edgeproxy.http.forwarded import forwarded_element, hops_forwarded, hops_x_forwarded_for, walk
 from edgeproxy.http.headers import Headers
@@ -37,6 +39,17 @@ _CLAIMS = frozenset(
     )
 )
 
+# From a trusted peer: what it may only pass on, unread.
+_UNREAD = {_FOR: (_FORWARDED, b"x-real-ip"), _FORWARDED: (_FOR, b"x-real-ip")}
+
+
+class _Peer(NamedTuple):
+    """A peer's address in canonical form, as text and for a field, and whether the peer is trusted."""
+
+    client: str
+    node: bytes
+    trusted: bool
+
 
 class ClientAddress(Middleware):
     """Take the client's address and scheme from trusted proxies, drop forged ones, and write `X-Forwarded-For`,
@@ -50,7 +63,7 @@ class ClientAddress(Middleware):
     default_on = True
 
     class Config(MiddlewareConfig):
-        trusted: list[Cidr | Literal["unix"]] = []
+        trusted: Annotated[tuple[Literal["unix"] | Cidr, ...], Many] = ()
         """Proxies that are believed: addresses, blocks, and `unix` for whoever connects to a Unix socket."""
 
         header: Literal["x-forwarded-for", "forwarded"] = "x-forwarded-for"
@@ -58,70 +71,62 @@ class ClientAddress(Middleware):
         proxy that does not write it passes on what the client wrote."""
 
         forwarded: bool = False
-        """Also tell the origin in `Forwarded` (RFC 7239)."""
+        """Also tell the origin in `Forwarded` (RFC 7239). It is told there anyway when that is the `header` read."""
 
     def __init__(self, config: Config, services: Services) -> None:
         super().__init__(config, services)
         self._networks = AddressSet(block for block in config.trusted if not isinstance(block, str))
         self._unix = "unix" in config.trusted
-        self._peers: Memo[str, tuple[str, bool]] = Memo(self._judge, 16_384)
+        self._peers: Memo[str, _Peer] = Memo(self._judge, 16_384)
         self._field = config.header.encode()
         self._hops = _READERS[self._field]
-        self._other = _FORWARDED if self._field == _FOR else _FOR
-        self._forwarded = config.forwarded
+        self._forwarded = config.forwarded or config.header == "forwarded"
 
     def request(self, x: Exchange) -> None:
-        x.client, trusted = self._peers[x.peer.address]
-        headers = x.request.headers
-        if trusted:
-            self._believe(x, headers)
-        elif not headers.keys().isdisjoint(_CLAIMS):
-            for name in _CLAIMS & headers.keys():
-                del headers[name]
-
-    def fetch(self, x: Exchange) -> None:
-        """Only what goes to the origin needs these; a trusted peer's chain was appended to in the request phase."""
         request = x.request
         headers = request.headers
-        client = x.client.encode()
-        if client:
-            headers.setdefault(_FOR, client)
+        x.client, node, trusted = self._peers[x.peer.address]
+        if trusted:
+            self._believe(x, headers)
+            return
+        if not headers.keys().isdisjoint(_CLAIMS):
+            for name in _CLAIMS & headers.keys():
+                del headers[name]
+        # Here, not in the fetch phase: an origin's Vary may name them, and the headers stage may edit them.
+        if node:
+            headers[_FOR] = node
         headers[_PROTO] = request.scheme
-        headers.setdefault(_HOST, request.authority)
+        headers[_HOST] = request.authority
         if self._forwarded:
-            headers.setdefault(_FORWARDED, forwarded_element(x.client, request.scheme, request.authority))
+            headers[_FORWARDED] = forwarded_element(x.client, request.scheme, request.authority)
 
-    def _judge(self, peer: str) -> tuple[str, bool]:
-        """The peer's address in canonical form, and whether it is trusted."""
-        if not peer:
-            return peer, self._unix
-        return canonical(peer) or peer, peer in self._networks
+    def _judge(self, peer: str) -> _Peer:
+        text = canonical(peer) or peer
+        return _Peer(text, text.encode(), peer in self._networks if peer else self._unix)
 
     def _believe(self, x: Exchange, headers: Headers) -> None:
-        """Read what the trusted peer says, and add the peer itself to the chain for the origin."""
+        """Read what the trusted peer says of the client, and add the peer to the chain the origin gets."""
         request = x.request
         peer = x.client
-        headers.pop(self._other, None)
-        headers.pop(b"x-real-ip", None)
+        for name in _UNREAD[self._field]:
+            headers.pop(name, None)
+        chain = headers.get(self._field, b"")
         proto = headers.get(_PROTO, b"").rpartition(b",")[2].strip(b" \t")
-        chain = headers.get(self._field)
-        if chain is not None:
-            x.client, said_proto, host = walk(peer, self._hops(chain), self._networks.__contains__)
-            proto = said_proto or proto
-            if host and self._field == _FORWARDED:
-                headers[_HOST] = host
+        host = headers.get(_HOST) or request.authority
+        if chain:
+            x.client, said_proto, said_host = walk(peer, self._hops(chain), self._networks.__contains__)
+            proto, host = said_proto or proto, said_host or host
         if proto.lower() in (b"http", b"https"):
             request.scheme = proto.lower()
-        self._append(x, headers, peer, chain)
+        headers[_PROTO] = request.scheme
+        headers[_HOST] = host
+        for name, element in self._told(x, peer, host):
+            headers[name] = chain + b", " + element if chain and name == self._field else element
 
-    def _append(self, x: Exchange, headers: Headers, peer: str, chain: bytes | None) -> None:
-        if self._field == _FOR:
-            headers[_FOR] = b", ".join(filter(None, (chain, peer.encode())))
-        else:
-            # What stands in Forwarded cannot be copied entry by entry; the origin gets the address that was found.
-            headers[_FOR] = x.client.encode()
-            if self._forwarded:
-                element = forwarded_element(peer, x.request.scheme, headers.get(_HOST, x.request.authority))
-                headers[_FORWARDED] = element if chain is None else chain + b", " + element
-            else:
-                headers.pop(_FORWARDED, None)
+    def _told(self, x: Exchange, peer: str, host: bytes) -> Iterator[tuple[bytes, bytes]]:
+        """What each field gets to tell: the chain's own field the peer, the other the client that was found."""
+        speaker = peer if self._field == _FOR else x.client
+        if speaker:
+            yield _FOR, speaker.encode()
+        if self._forwarded:
+            yield _FORWARDED, forwarded_element(peer if self._field == _FORWARDED else x.client, x.request.scheme, host)

@@ -58,20 +58,20 @@ class Cors(Middleware):
     name = "cors"
 
     class Config(MiddlewareConfig):
-        origins: Annotated[list[Annotated[str, BeforeValidator(_origin)]], Many] = []
+        origins: Annotated[tuple[Annotated[str, BeforeValidator(_origin)], ...], Many] = ()
         """Who may read: `https://app.example.com`, `https://*.example.com` (any depth, not example.com itself),
         `null`, or `*` for everybody."""
 
-        origin_regex: Annotated[list[Regex], Many] = []
+        origin_regex: Annotated[tuple[Regex, ...], Many] = ()
         """Patterns for more origins; one must match the whole of it, `https://` included."""
 
-        methods: Annotated[list[Method], Many] = ["GET", "HEAD", "POST"]
+        methods: Annotated[tuple[Method, ...], Many] = ("GET", "HEAD", "POST")
         """Methods a preflight may ask for, or `*`."""
 
-        headers: Annotated[list[FieldName], Many] = []
+        headers: Annotated[tuple[FieldName, ...], Many] = ()
         """Request fields a preflight may ask for, or `*`. `Content-Type` is needed for JSON."""
 
-        expose: Annotated[list[FieldName], Many] = []
+        expose: Annotated[tuple[FieldName, ...], Many] = ()
         """Response fields scripts may read beside the few they always may."""
 
         credentials: bool = False

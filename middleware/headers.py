@@ -31,10 +31,10 @@ class Edits(BaseModel):
     set: dict[EditableField, Value] = {}
     """Fields that get this value in place of any other."""
 
-    add: dict[EditableField, Annotated[list[Value], Many]] = {}
+    add: dict[EditableField, Annotated[tuple[Value, ...], Many]] = {}
     """Fields that get one or more values beside what they have."""
 
-    remove: Annotated[list[EditableField], Many] = []
+    remove: Annotated[tuple[EditableField, ...], Many] = ()
     """Fields that are taken out."""
 
 

@@ -6,34 +6,33 @@ from collections.abc import Mapping
 from ipaddress import ip_address
 from math import ceil, inf
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, get_args
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, SecretStr, model_validator
 
 from edgeproxy.config.units import Duration, Rate, RateValue
-from edgeproxy.config.values import FieldName, File, Many
+from edgeproxy.config.fields import EditableField
+from edgeproxy.config.values import File, Many
 from edgeproxy.http.addresses import network
 from edgeproxy.http.cookies import cookie
-from edgeproxy.http.headers import HOP_BY_HOP, Headers
+from edgeproxy.http.headers import Headers
 from edgeproxy.http.message import Response
 from edgeproxy.pipeline.exchange import Exchange
 from edgeproxy.pipeline.gcra import Limiter
 from edgeproxy.pipeline.memo import Memo
 from edgeproxy.pipeline.middleware import Middleware, MiddlewareConfig, Services
 
-if TYPE_CHECKING:  # cryptography takes a tenth of a second to import: only where the stage is used
+if TYPE_CHECKING:  # edgeproxy.jose imports cryptography, which takes a tenth of a second: only where it is used
     from edgeproxy.jose.keys import KeySet
+    from edgeproxy.jose.token import TokenError
 
 Shared = Literal["HS256", "HS384", "HS512"]
 Public = Literal["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"]
-_SHARED: tuple[Shared, ...] = ("HS256", "HS384", "HS512")
-_PUBLIC: tuple[Public, ...] = (
-    *("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"),
-)
+_SHARED: tuple[Shared, ...] = get_args(Shared)
+_PUBLIC: tuple[Public, ...] = get_args(Public)
 
 _MAX_TOKEN = 8192
-_NOT_TO_SET = HOP_BY_HOP | {b"host", b"content-length", b"content-type", b"cookie", b"authorization"}
 
 
 def _https(url: str) -> str:
@@ -49,8 +48,8 @@ def _source(text: str) -> str:
 
 
 def _settable(name: str) -> str:
-    if name.encode() in _NOT_TO_SET:
-        raise ValueError(f"{name} says something else already; choose a field of your own, like x-user")
+    if name in ("authorization", "cookie"):
+        raise ValueError(f"{name} is where tokens come from; choose a field of your own, like x-user")
     return name
 
 
@@ -109,11 +108,11 @@ class Jwt(Middleware):
         optional: bool = False
         """Let requests without a token pass, as nobody. A bad token is refused all the same."""
 
-        require: dict[str, Annotated[tuple[str | int | bool, ...], Many]] = {}
+        require: dict[str, Annotated[tuple[str | int | bool, ...], Many]] = Field(default={})
         """Claims that must have (or, being lists, contain) one of these values, else 403: `role: [admin]`.
         `realm_access.roles` reaches into objects; `scope` is taken as a list of words."""
 
-        pass_: dict[str, Annotated[FieldName, AfterValidator(_settable)]] = Field(default={}, alias="pass")
+        pass_: dict[str, Annotated[EditableField, AfterValidator(_settable)]] = Field(default={}, alias="pass")
         """Claims handed to the origin, and in which field: `sub: x-user`. What clients send under these names is
         removed. Text, numbers, booleans and lists of text (joined by commas); what cannot stand in a field unchanged
         is left out."""
@@ -164,9 +163,9 @@ class Jwt(Middleware):
 
     def __init__(self, config: Config, services: Services) -> None:
         super().__init__(config, services)
-        from edgeproxy.jose import refresh, token
+        from edgeproxy.jose import claims, refresh, token
 
-        self._token = token
+        self._jose, self._claims = token, claims
         self._expected = token.Expectations(
             algorithms=frozenset(config.accepted()),
             issuers=frozenset(config.issuer),
@@ -174,29 +173,28 @@ class Jwt(Middleware):
             leeway=config.leeway,
             expiry_required=config.expiry_required,
         )
+        self._verified: Memo[bytes, _Accepted] = Memo(self._verify, 4096, longest=_MAX_TOKEN)
         self._keys = config.static_keys()
         self._fresh: refresh.FreshKeys | None = None
         if config.secret is None:
-            url, path = config.jwks_url, config.keys_file
+            url, path = config.jwks_url, config.keys_file or ""
             self._fresh = refresh.FreshKeys(
-                refresh.from_url(url, services.http) if url else refresh.from_file(path or ""),
-                url or path or "",
+                refresh.from_url(url, services.http) if url else refresh.from_file(path),
+                url or path,
                 services.clock,
+                keys=self._keys,
                 every=config.refresh,
                 at_most=config.refresh_min,
-                changed=self._renewed,
+                changed=self._verified.forget,
                 count=services.metrics.counter(
-                    "edgeproxy_key_refresh_total", "Attempts to refresh a key set.", ("outcome",)
+                    "edgeproxy_key_refresh_total", "Attempts to refresh key sets.", ("outcome",)
                 ).inc,
             )
         self._cookies = [None if one == "bearer" else one.partition(":")[2].encode() for one in config.token]
-        self._verified: Memo[bytes, _Accepted] = Memo(self._verify, 4096, longest=_MAX_TOKEN)
         self._owned = frozenset(name.encode() for name in config.pass_.values())
         self._bad = Limiter(config.failures.period / config.failures.count, max(1, config.failures.count), 50_000)
         self._wall = services.clock.wall
-        self._refused = services.metrics.counter(
-            "edgeproxy_refused_total", "Requests that stages refused.", ("stage",)
-        )
+        self._refused = services.metrics.counter("edgeproxy_refused_total", "Requests that stages refused.", ("stage",))
 
     async def start(self) -> None:
         if self._fresh is not None:
@@ -212,19 +210,17 @@ class Jwt(Middleware):
             self._disown(headers)
         token = self._find(headers)
         if token is None:
-            return None if self.config.optional else self._challenge()
+            return None if self.config.optional else self._refuse(401, "A token is needed.", self._challenge())
+        if token not in self._verified and (wait := self._bad.wait(_network(x.client), x.started)):
+            return self._refuse(429, "Too many bad tokens.", (b"retry-after", b"%d" % ceil(wait)))
         try:
-            if len(token) > _MAX_TOKEN:
-                raise self._token.TokenError("The token is too large")
-            if token not in self._verified and (wait := self._bad.wait(_network(x.client), x.started)):
-                return self._answer(429, "Too many bad tokens.", {b"retry-after": b"%d" % ceil(wait)})
             accepted = self._verified[token]
-            if accepted.expires <= self._wall():
-                raise self._token.TokenError("The token has expired")
         except _NoKeysError:
-            return self._answer(503, "The keys to check tokens with are not here yet.", {b"retry-after": b"5"})
-        except self._token.TokenError as error:
+            return self._refuse(503, "The keys to check tokens with are not here yet.", (b"retry-after", b"5"))
+        except self._jose.TokenError as error:
             return self._invalid(x, error)
+        if accepted.expires <= self._wall():
+            return self._invalid(x, self._jose.TokenError("The token has expired"))
         if accepted.lacking is not None:
             return self._insufficient(accepted.lacking)
         x.claims = accepted.claims
@@ -248,15 +244,58 @@ class Jwt(Middleware):
             del headers[name]
 
     def _verify(self, token: bytes) -> _Accepted:
-        if self._keys is None:
+        keys = self._keys if self._fresh is None else self._fresh.keys
+        if keys is None:
             raise _NoKeysError
-        claims = self._token.verify(token, self._keys, self._expected, self._wall())
-        config = self.config
-        lacking = (name for name, values in config.require.items() if not _grants(_claim(claims, name), name, values))
-        fields = ((field.encode(), _field_value(_claim(claims, name))) for name, field in config.pass_.items())
+        claims = self._jose.verify(token, keys, self._expected, self._wall())
+        config, find = self.config, self._claims.claim
+        lacking = (
+            name for name, wanted in config.require.items() if not self._claims.grants(find(claims, name), name, wanted)
+        )
+        fields = ((field, self._claims.field_value(find(claims, name))) for name, field in config.pass_.items())
         return _Accepted(
             MappingProxyType(claims),
             claims["exp"] + config.leeway if "exp" in claims else inf,
-            tuple((name, value) for name, value in fields if value is not None),
+            tuple((field.encode(), value) for field, value in fields if value is not None),
             next(lacking, None),
         )
+
+    def _invalid(self, x: Exchange, error: TokenError) -> Response:
+        if self._fresh is not None and isinstance(error, self._jose.UnknownKeyError):
+            self._fresh.want()
+        else:
+            self._bad.take(_network(x.client), x.started)
+        return self._refuse(401, f"{error}.", self._challenge(f', error="invalid_token", error_description="{error}"'))
+
+    def _insufficient(self, name: str) -> Response:
+        scope = ""
+        if name in ("scope", "scp"):
+            scope = ', scope="' + " ".join(map(str, self.config.require[name])) + '"'
+        return self._refuse(
+            403, "The token does not allow this.", self._challenge(f', error="insufficient_scope"{scope}')
+        )
+
+    def _challenge(self, parameters: str = "") -> tuple[bytes, bytes]:
+        return b"www-authenticate", f'Bearer realm="{self.config.realm}"{parameters}'.encode()
+
+    def _refuse(self, status: int, text: str, field: tuple[bytes, bytes]) -> Response:
+        self._refused.inc(self.name)
+        headers = {b"content-type": b"text/plain; charset=utf-8", b"cache-control": b"no-store", field[0]: field[1]}
+        return Response(status, headers, f"{status} {text}\n".encode())
+
+
+class _NoKeysError(Exception):
+    """No key set could be had yet."""
+
+
+def _network(client: str) -> str:
+    return network(client, 32, 64)
+
+
+def _protected(url: str) -> bool:
+    """Nobody on the way can change what this URL answers: https, or it does not leave the machine."""
+    parts = urlsplit(url)
+    try:
+        return parts.scheme == "https" or parts.hostname == "localhost" or ip_address(parts.hostname or "").is_loopback
+    except ValueError:
+        return False

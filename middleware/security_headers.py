@@ -61,7 +61,7 @@ class SecurityHeaders(Middleware):
         frame_options: Literal["DENY", "SAMEORIGIN"] | None = "SAMEORIGIN"
         """`X-Frame-Options`; null for none."""
 
-        frame_ancestors: Annotated[list[FieldValue], Many] = []
+        frame_ancestors: Annotated[tuple[FieldValue, ...], Many] = ()
         """Who may frame these pages, as a CSP directive: `["'self'", "https://partner.example"]`."""
 
         permissions_policy: FieldValue | None = None
@@ -82,7 +82,7 @@ class SecurityHeaders(Middleware):
         csp_report_only: FieldValue | None = None
         """`Content-Security-Policy-Report-Only`: a policy that browsers report on and do not enforce."""
 
-        remove: Annotated[list[EditableField], Many] = ["server", "x-powered-by"]
+        remove: Annotated[tuple[EditableField, ...], Many] = ("server", "x-powered-by")
         """Fields of the origin that are taken out."""
 
         override: bool = False
@@ -93,23 +93,24 @@ class SecurityHeaders(Middleware):
         self._override = config.override
         self._remove = tuple(name.encode() for name in config.remove)
         self._hsts = _hsts(config.hsts)
-        values = _values(config)
-        self._values = tuple((name, _Ours(value.encode()) if value else None) for name, value in values.items())
-        self._probe, self._seal = next(((name, value) for name, value in self._values if value), (b"", None))
+        self._values = tuple(
+            (name, _Ours(value.encode()) if value else None) for name, value in _values(config).items()
+        )
+        self._probe, self._seal = next((pair for pair in self._values if pair[1] is not None), (b"", None))
 
     def store(self, x: Exchange, response: Response) -> None:
-        self._apply(response)
+        self._apply(response, keep=True)
 
     def response(self, x: Exchange, response: Response) -> None:
         if self._seal is None or response.get(self._probe) is not self._seal:
-            self._apply(response)
-        if self._hsts is not None and x.request.scheme == b"https":
-            if self._override or response.get(_HSTS) is None:
-                response.set(_HSTS, self._hsts)
+            self._apply(response, keep=False)
+        hsts = self._hsts
+        if hsts is not None and x.request.scheme == b"https" and (self._override or response.get(_HSTS) is None):
+            response.set(_HSTS, hsts)
 
-    def _apply(self, response: Response) -> None:
-        """Idempotent. A kept copy whose probed field is this very object has been through here, in this worker and
-        with this configuration; any other answer is gone through once more, and changed where it needs it.
+    def _apply(self, response: Response, *, keep: bool) -> None:
+        """Idempotent. A kept copy whose probed field is the very object set here has been through this stage, in this
+        worker and with this configuration. Any other answer is gone through once more, and changed where it needs it.
         """
         for name in self._remove:
             if response.get(name) is not None:
@@ -118,12 +119,12 @@ class SecurityHeaders(Middleware):
             return  # the browser has these fields already (RFC 9110 §15.4.5)
         for name, value in self._values:
             present = response.get(name)
+            ours = type(present) is _Ours
             if value is None:
-                if type(present) is _Ours:
+                if ours:
                     response.drop(name)
-            elif present is None or present == value or self._override or type(present) is _Ours:
-                if present is not value:
-                    response.set(name, value)
+            elif present is None or (keep if present == value else ours or self._override):
+                response.set(name, value)
 
 
 class _Ours(bytes):

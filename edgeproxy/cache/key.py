@@ -21,6 +21,6 @@ def of_url(url: str) -> bytes:
     slash = rest.find(b"/")
     authority, target = (rest, b"/") if slash < 0 else (rest[:slash], rest[slash:])
     try:
-        return b"%b://%b%b" % (scheme, parse_authority(authority, scheme).authority, parse_target(target).target)
+        return b"%b://%b%b" % (scheme, parse_authority(authority, scheme).authority, parse_target(target)[0])
     except EdgeError as error:
         raise ValueError(f"{url!r}: {error.detail}") from None

@@ -13,7 +13,7 @@ from typing import Any
 
 from pydantic import BaseModel, SecretBytes, SecretStr, ValidationError
 
-from edgeproxy.config.errors import ConfigError, ConfigErrors, Loc, key_path
+from edgeproxy.config.errors import ConfigError, ConfigErrors, Loc, located
 from edgeproxy.config.phrases import phrase
 from edgeproxy.config.schema import Config, PoolConfig, RouteConfig
 from edgeproxy.config.snapshot import Route, Snapshot
@@ -49,7 +49,9 @@ def compile_config(
 
     Raises ConfigErrors, and leaves ``previous`` as it was.
     """
-    pools = _build_pools(config, services, previous)
+    pools, errors = _build_pools(config, services, previous)
+    if errors:
+        raise ConfigErrors(errors)
     builder = _StageBuilder(config, services, stages or discover(), {} if previous is None else previous.stages)
     routes = [
         (route.match, Route(route.name, compile_chain(builder.build(index), observers), pools[route.pool]))
@@ -94,19 +96,26 @@ def _parts(snapshot: Snapshot) -> list[Middleware | Pool]:
 # -- pools -----------------------------------------------------------------------------------------------------------
 
 
-def _build_pools(config: Config, services: Services, previous: Snapshot | None) -> dict[str, Pool]:
+def _build_pools(
+    config: Config, services: Services, previous: Snapshot | None
+) -> tuple[dict[str, Pool], list[ConfigError]]:
     pools: dict[str, Pool] = {}
     new: list[str] = []
+    errors: list[ConfigError] = []
     for name, pool in config.pools.items():
         if previous is not None and _unchanged(name, config.pools, previous.config.pools):
             pools[name] = previous.pools[name]
-        else:
+            continue
+        try:
             pools[name] = Pool(name, pool, services.clock, services.metrics)
             new.append(name)
-    for name in new:
-        fallback = config.pools[name].fallback
-        pools[name].fallback = None if fallback is None else pools[fallback]
-    return pools
+        except (ValueError, OSError) as error:  # a file that cannot be used
+            errors.append(located(("pools", name), str(error)))
+    if not errors:
+        for name in new:
+            fallback = config.pools[name].fallback
+            pools[name].fallback = None if fallback is None else pools[fallback]
+    return pools, errors
 
 
 def _unchanged(name: str, now: dict[str, PoolConfig], before: dict[str, PoolConfig]) -> bool:
@@ -155,7 +164,7 @@ class _StageBuilder:
     def _stage(self, name: str, settings: dict[str, Any], place: Loc) -> Middleware | None:
         made = self._discovered.stages[name]
         try:
-            config = made.Config.model_validate(settings)
+            config = made.Config.model_validate(settings, context={"folder": self._config.folder})
             key = stage_key(name, config)
             stage = self.stages.get(key) or self._previous.get(key) or made(config, self._services)
         except ValidationError as error:
@@ -169,13 +178,13 @@ class _StageBuilder:
         return stage
 
     def _report(self, loc: Loc, message: str) -> None:
-        error = ConfigError("configuration", 0, 0, key_path(loc), message, loc)
+        error = located(loc, message)
         if error not in self.errors:
             self.errors.append(error)
 
 
 def stage_key(name: str, config: BaseModel) -> str:
-    """What a stage is known by from one snapshot to the next: its name and a digest of its settings, secrets included."""
+    """What a stage is known by from one snapshot to the next: its name and a digest of its settings, secrets too."""
     settings = json.dumps(config.model_dump(mode="python"), sort_keys=True, default=_plain)
     return f"{name}:{hashlib.sha256(settings.encode()).hexdigest()[:32]}"
 

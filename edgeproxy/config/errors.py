@@ -31,6 +31,11 @@ class ConfigErrors(Exception):  # noqa: N818 - it is many
         self.errors = tuple(errors)
 
 
+def located(loc: Loc, message: str) -> ConfigError:
+    """A mistake at a key path, where the text is not at hand."""
+    return ConfigError("configuration", 0, 0, key_path(loc), message, loc)
+
+
 def key_path(loc: Loc) -> str:
     """``routes[0].match.path`` from ``("routes", 0, "match", "path")``."""
     return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in loc).removeprefix(".")

@@ -28,17 +28,21 @@ class Finding(NamedTuple):
 
 
 def load_file(path: str | Path, env: Mapping[str, str] = os.environ, stages: Discovered | None = None) -> Config:
-    """The configuration in a file. Raises ConfigErrors, also when the file cannot be read."""
+    """The configuration in a file. Raises ConfigErrors with all that is wrong, also when it cannot be read."""
+    return load_text(read_file(path), str(path), env, stages)
+
+
+def read_file(path: str | Path) -> str:
+    """A file's text. Raises ConfigErrors."""
     try:
         with Path(path).open("rb") as file:
             content = file.read(MAX_BYTES + 1)
-        text = content.decode()
+        return content.decode()
     except UnicodeDecodeError as error:
         line = content[: error.start].count(b"\n") + 1
         raise ConfigErrors([ConfigError(str(path), line, 1, "", "not UTF-8")]) from None
     except OSError as error:
         raise ConfigErrors([ConfigError(str(path), 0, 0, "", f"cannot be read: {error.strerror}")]) from None
-    return load_text(text, str(path), env, stages)
 
 
 def load_text(
@@ -75,7 +79,7 @@ def _check(data: Any, discovered: Discovered, folder: Path) -> tuple[Config | No
     except ValidationError as error:
         findings = _findings(error, Config, ())
     if isinstance(data, dict):
-        findings += [*_check_routes(data), *_check_pools(data), *_check_stages(data, discovered)]
+        findings += [*_check_routes(data), *_check_pools(data), *_check_stages(data, discovered, folder)]
     return config, findings
 
 
@@ -142,15 +146,15 @@ def _check_pools(data: dict[str, Any]) -> Iterator[Finding]:
             yield Finding(("pools", name, "fallback"), f"goes round in a circle: {' → '.join([*way, name])}")
 
 
-def _check_stages(data: dict[str, Any], discovered: Discovered) -> Iterator[Finding]:
+def _check_stages(data: dict[str, Any], discovered: Discovered, folder: Path) -> Iterator[Finding]:
     everywhere, place = _map(data, "middleware"), ("middleware",)
     yield from _check_names(everywhere, place, discovered)
-    yield from _check_settings(discovered, everywhere, None, place)
+    yield from _check_settings(discovered, everywhere, None, place, folder)
     for index, route in _routes(data):
         if here := _map(route, "middleware"):
             place_here = ("routes", index, "middleware")
             yield from _check_names(here, place_here, discovered)
-            yield from _check_settings(discovered, everywhere, here, place_here)
+            yield from _check_settings(discovered, everywhere, here, place_here, folder)
 
 
 def _check_names(given: Mapping[str, Any], place: Loc, discovered: Discovered) -> Iterator[Finding]:
@@ -164,13 +168,13 @@ def _check_names(given: Mapping[str, Any], place: Loc, discovered: Discovered) -
 
 
 def _check_settings(
-    discovered: Discovered, everywhere: StageSettings, here: StageSettings | None, place: Loc
+    discovered: Discovered, everywhere: StageSettings, here: StageSettings | None, place: Loc, folder: Path
 ) -> Iterator[Finding]:
     for name, settings in chosen(discovered, everywhere, here).items():
         model = discovered.stages[name].Config
         own = _map(here, name) if here is not None else _map(everywhere, name)
         try:
-            model.model_validate(settings)
+            model.model_validate(settings, context={"folder": folder})
         except ValidationError as error:
             for found in _findings(error, model, ()):
                 # A setting the route took over is wrong where it stands; what is missing is missing here.

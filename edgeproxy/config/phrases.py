@@ -77,8 +77,10 @@ def _either(choices: list[str]) -> str:
     return " or ".join(filter(None, (", ".join(choices[:-1]), choices[-1])))
 
 
-def _keys(owner: Any) -> Iterable[str]:
-    return owner.model_fields if isinstance(owner, type) and issubclass(owner, BaseModel) else ()
+def _keys(owner: Any) -> list[str]:
+    if not (isinstance(owner, type) and issubclass(owner, BaseModel)):
+        return []
+    return [field.alias or name for name, field in owner.model_fields.items()]
 
 
 def _range(metadata: list[Any], context: dict[str, Any]) -> str:
@@ -110,7 +112,7 @@ def _type_at(model: type[BaseModel], loc: Loc) -> tuple[Any, list[Any]]:
     metadata: list[Any] = []
     for part in loc:
         if isinstance(kind, type) and issubclass(kind, BaseModel):
-            field = kind.model_fields.get(str(part))
+            field = next((field for name, field in kind.model_fields.items() if (field.alias or name) == part), None)
             if field is None:
                 return None, []
             kind, metadata = _bare(field.annotation)

@@ -6,9 +6,10 @@ Durations are seconds, sizes bytes and shares fractions once loaded, whatever un
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path as FilePath
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, model_validator
 
 from edgeproxy.config.units import Address, Cidr, Duration, EndpointUrl, Share, Size, parse_endpoint
 from edgeproxy.config.values import (
@@ -294,6 +295,8 @@ class DrainConfig(Section):
 class Config(Section):
     """One file of configuration."""
 
+    _folder: FilePath | None = PrivateAttr(default=None)
+
     workers: Workers = 1
     """Worker processes: 1 to 256, or `auto` for one per core."""
     listeners: tuple[ListenerConfig, ...] = Field(min_length=1, max_length=64)
@@ -310,3 +313,11 @@ class Config(Section):
     """1 to 10000; the most specific match wins, order decides only between equals."""
     log: LogConfig = LogConfig()
     drain: DrainConfig = DrainConfig()
+
+    @property
+    def folder(self) -> FilePath | None:
+        """Where relative paths in stages' settings start; None for a configuration that came from no file."""
+        return self._folder
+
+    def model_post_init(self, context: Any) -> None:
+        self._folder = (context or {}).get("folder")

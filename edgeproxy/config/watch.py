@@ -1,10 +1,10 @@
-"""Watches files by asking for their status: right on every file system, and through the symbolic links of a ConfigMap."""
+"""Watches files by asking for their status: right on every file system, and through a ConfigMap's symbolic links."""
 
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Awaitable, Callable, Iterable
+from pathlib import Path
 
 from edgeproxy.config.schema import Config
 
@@ -15,7 +15,7 @@ Stat = Callable[[str], Status]
 def status(path: str) -> Status:
     """A file's status, of what a symbolic link leads to."""
     try:
-        found = os.stat(path)
+        found = Path(path).stat()
     except OSError:
         return None
     return found.st_mtime_ns, found.st_size, found.st_ino
@@ -33,8 +33,8 @@ def files_of(path: str, config: Config) -> list[str]:
 
 
 class Watch:
-    """Notices that files changed, once per change, when two looks in a row found the same and every file is there:
-    what is still being written or swapped is not read.
+    """Notices that files changed, once per change, when two looks in a row found the same: what is still being written
+    is not read. A file that goes away is no change; its return is one.
     """
 
     def __init__(self, files: Iterable[str], stat: Stat = status) -> None:
@@ -51,10 +51,11 @@ class Watch:
     def look(self) -> bool:
         """Whether a change has settled since it was last said."""
         seen = {file: self._stat(file) for file in self._settled}
-        settled = seen == self._last and seen != self._settled and None not in seen.values()
+        changed = {file: now for file, now in seen.items() if now is not None and now != self._settled[file]}
+        settled = bool(changed) and seen == self._last
         self._last = seen
         if settled:
-            self._settled = seen
+            self._settled |= changed
         return settled
 
     async def run(

@@ -116,7 +116,11 @@ class Echo:
             return web.Response(status=503, text="Too many connections.\n", headers={"cache-control": "no-store"})
         socket = web.WebSocketResponse(max_msg_size=_ECHO_MESSAGE, heartbeat=30)
         if not socket.can_prepare(request).ok:
-            return web.Response(status=426, text="This address speaks WebSocket.\n", headers={"upgrade": "websocket", "connection": "upgrade"})
+            return web.Response(
+                status=426,
+                text="This address speaks WebSocket.\n",
+                headers={"upgrade": "websocket", "connection": "upgrade"},
+            )
         await socket.prepare(request)
         self._open += 1
         try:

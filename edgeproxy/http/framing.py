@@ -6,14 +6,12 @@ Transfer-Encoding or twice, bad chunk sizes). Here stands what it leaves to its 
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from edgeproxy.errors import EdgeError, Kind
 from edgeproxy.http.headers import Headers, tokens
-from edgeproxy.http.message import Request
+from edgeproxy.http.message import UNKNOWN_LENGTH, Request
 from edgeproxy.http.target import parse_authority, parse_target
 
-CHUNKED = -1
+_VERSIONS: dict[str, bytes] = {"1.1": b"1.1", "1.0": b"1.0"}
 
 # Fields that frame or route a message may not come behind its body (RFC 9110 §6.5.1).
 FORBIDDEN_TRAILERS: frozenset[bytes] = frozenset(
@@ -40,16 +38,9 @@ FORBIDDEN_TRAILERS: frozenset[bytes] = frozenset(
 )
 
 
-class Framed(NamedTuple):
-    """A request and its body's length in bytes: 0 for none, CHUNKED where chunks tell."""
-
-    request: Request
-    length: int
-
-
-def frame(method: bytes, target: bytes, version: str, headers: Headers, scheme: bytes) -> Framed:
+def frame(method: bytes, target: bytes, version: str, headers: Headers, scheme: bytes) -> Request:
     """Check one request head and say how its body is framed. Raises EdgeError; the connection must then close."""
-    if version not in ("1.1", "1.0"):
+    if version not in _VERSIONS:
         raise EdgeError(Kind.VERSION, "client")
     length = 0
     coding = headers.get(b"transfer-encoding")
@@ -58,7 +49,7 @@ def frame(method: bytes, target: bytes, version: str, headers: Headers, scheme: 
             raise _bad("Transfer-Encoding in HTTP/1.0")  # RFC 9112 §6.1: its framing cannot be trusted
         if coding.lower() != b"chunked":
             raise EdgeError(Kind.NOT_IMPLEMENTED, "client", "a transfer coding other than chunked")
-        length = CHUNKED
+        length = UNKNOWN_LENGTH
     elif (declared := headers.get(b"content-length")) is not None:
         if not declared.isdigit() or len(declared) > 18:
             raise _bad("an invalid Content-Length")
@@ -73,20 +64,7 @@ def frame(method: bytes, target: bytes, version: str, headers: Headers, scheme: 
     else:
         name, authority = parse_authority(host, scheme)
     target, path, query = parse_target(target)
-    return Framed(
-        Request(
-            method,
-            target,
-            headers,
-            authority=authority,
-            host=name,
-            scheme=scheme,
-            version=b"1.1" if version == "1.1" else b"1.0",
-            path=path,
-            query=query,
-        ),
-        length,
-    )
+    return Request(method, target, headers, scheme, authority, name, path, query, _VERSIONS[version], length)
 
 
 def _other_form(method: bytes, target: bytes, host: bytes | None) -> tuple[bytes | None, bytes]:

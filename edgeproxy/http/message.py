@@ -10,6 +10,8 @@ from edgeproxy.http.headers import Headers, add, serialize
 if TYPE_CHECKING:
     from edgeproxy.http.body import Body
 
+UNKNOWN_LENGTH = -1
+
 # A body filter takes a chunk and returns what may go on; called with b"" once, at the end, it returns the rest.
 BodyFilter = Callable[[bytes], bytes]
 
@@ -19,34 +21,48 @@ class Request:
 
     ``target`` is the path with its query as it goes to the origin, dot segments removed; ``path`` the same for
     matching, percent-decoded where that changes no meaning (RFC 3986 §6.2.2); ``host`` the authority's host in lower
-    case without its port; ``authority`` as it was sent. All bytes. ``version`` is b"1.1", b"1.0", b"2" or b"3".
+    case without its port; ``authority`` with it, unless it is the scheme's own. All bytes. ``version`` is b"1.1",
+    b"1.0", b"2" or b"3"; ``length`` the body's in bytes, 0 for none, UNKNOWN_LENGTH if it ends when it ends.
     """
 
-    __slots__ = ("authority", "body", "headers", "host", "method", "path", "query", "scheme", "target", "version")
+    __slots__ = (
+        "authority",
+        "body",
+        "headers",
+        "host",
+        "length",
+        "method",
+        "path",
+        "query",
+        "scheme",
+        "target",
+        "version",
+    )
 
     def __init__(
         self,
         method: bytes,
         target: bytes,
         headers: Headers,
-        *,
+        scheme: bytes = b"http",
         authority: bytes = b"",
         host: bytes = b"",
-        scheme: bytes = b"http",
-        version: bytes = b"1.1",
         path: bytes | None = None,
         query: bytes = b"",
+        version: bytes = b"1.1",
+        length: int = 0,
         body: Body | None = None,
     ) -> None:
         self.method = method
         self.target = target
         self.headers = headers
+        self.scheme = scheme
         self.authority = authority
         self.host = host
-        self.scheme = scheme
-        self.version = version
         self.path = target if path is None else path
         self.query = query
+        self.version = version
+        self.length = length
         self.body = body
 
     def __repr__(self) -> str:
@@ -70,10 +86,11 @@ _NO_FIELDS = FieldBlock({})
 
 class Response:
     """An answer. Its fields stand in two layers: a shared block that is never written to (a stored answer's), and its
-    own on top, so that a stage can change one answer and never the stored one.
+    own on top, so that a stage can change one answer and never the stored one. Stages use the methods; ``shared`` and
+    ``own`` are there for what writes heads.
     """
 
-    __slots__ = ("_own", "_shared", "body", "filters", "reason", "status")
+    __slots__ = ("body", "filters", "own", "shared", "status")
 
     def __init__(
         self,
@@ -82,48 +99,46 @@ class Response:
         body: bytes | Body = b"",
         *,
         shared: FieldBlock = _NO_FIELDS,
-        reason: bytes = b"",
     ) -> None:
         self.status = status
-        self.reason = reason
         self.body = body
         self.filters: list[BodyFilter] | None = None
-        self._own: Headers = {} if headers is None else headers
-        self._shared = shared
+        self.own: Headers = {} if headers is None else headers
+        self.shared = shared
 
     def get(self, name: bytes, default: bytes | None = None) -> bytes | None:
-        value = self._own.get(name)
-        return self._shared.fields.get(name, default) if value is None else value
+        value = self.own.get(name)
+        return self.shared.fields.get(name, default) if value is None else value
 
     def set(self, name: bytes, value: bytes) -> None:
         """Set a field in place of what stood there; ``name`` in lower case."""
-        if name in self._shared.fields:
+        if name in self.shared.fields:
             self._flatten()
-        self._own[name] = value
+        self.own[name] = value
 
     def add(self, name: bytes, value: bytes) -> None:
         """Add a field line beside what stands there."""
-        if name in self._shared.fields:
+        if name in self.shared.fields:
             self._flatten()
-        add(self._own, name, value)
+        add(self.own, name, value)
 
     def drop(self, name: bytes) -> None:
-        if name in self._shared.fields:
+        if name in self.shared.fields:
             self._flatten()
-        self._own.pop(name, None)
+        self.own.pop(name, None)
 
     def headers(self) -> Headers:
         """All fields, as a dict of the caller's own."""
-        return self._shared.fields | self._own
+        return self.shared.fields | self.own
 
     def replace(self, headers: Headers) -> None:
         """Take ``headers`` in place of all fields."""
-        self._shared = _NO_FIELDS
-        self._own = headers
+        self.shared = _NO_FIELDS
+        self.own = headers
 
     def wire(self) -> bytes:
         """The field lines as HTTP/1.1 writes them."""
-        return self._shared.wire + serialize(self._own)
+        return self.shared.wire + serialize(self.own)
 
     def filter(self, feed: BodyFilter) -> None:
         """Put a body filter behind those already there; whoever adds one also drops Content-Length."""
@@ -132,8 +147,8 @@ class Response:
         self.filters.append(feed)
 
     def _flatten(self) -> None:
-        self._own = self._shared.fields | self._own
-        self._shared = _NO_FIELDS
+        self.own = self.shared.fields | self.own
+        self.shared = _NO_FIELDS
 
     def __repr__(self) -> str:
         return f"<Response {self.status} {self.headers()!r}>"

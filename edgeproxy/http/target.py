@@ -20,23 +20,18 @@ _DEFAULT_PORT = {b"http": b"80", b"https": b"443"}
 _MEMO_LIMIT = 4096
 
 
-class Target(NamedTuple):
-    """``target`` goes to the origin; ``path`` is for matching: percent-decoded but for %2F, slashes merged."""
+def parse_target(target: bytes) -> tuple[bytes, bytes, bytes]:
+    """An origin-form target (RFC 9112 §3.2.1), as target, path and query. Raises EdgeError(BAD_REQUEST).
 
-    target: bytes
-    path: bytes
-    query: bytes
-
-
-def parse_target(target: bytes) -> Target:
-    """An origin-form target (RFC 9112 §3.2.1). Raises EdgeError(BAD_REQUEST)."""
+    The target is what goes to the origin; the path is for matching, percent-decoded but for %2F, its slashes merged.
+    """
     path, mark, query = target.partition(b"?")
     if not (b"%" in path or b"/." in path or b"//" in path or b"#" in target):
-        return Target(target, path, query)
+        return target, path, query
     if b"#" in target:
         raise _bad("a fragment in the request target")
     path = _remove_dot_segments(_ESCAPE.sub(_decode_unreserved, path))
-    return Target(path + mark + query, _SLASHES.sub(b"/", _ESCAPE.sub(_decode_all, path)), query)
+    return path + mark + query, _SLASHES.sub(b"/", _ESCAPE.sub(_decode_all, path)), query
 
 
 def _decode_unreserved(match: re.Match[bytes]) -> bytes:

@@ -86,7 +86,9 @@ def from_document(data: bytes) -> KeySet:
     """The public keys in PEM blocks, a JWK Set or a single JWK. Raises KeysError if there is none."""
     keys = _from_pem(data) if b"-----BEGIN " in data else _from_jwks(data)
     if not keys:
-        raise KeysError("there is no public signing key in it that can be used (RSA from 2048 bits, EC, Ed25519, Ed448)")
+        raise KeysError(
+            "there is no public signing key in it that can be used (RSA from 2048 bits, EC, Ed25519, Ed448)"
+        )
     if len(keys) > MAX_KEYS:
         raise KeysError(f"there are {len(keys)} keys in it; at most {MAX_KEYS} are taken")
     return KeySet(keys)

@@ -1,4 +1,4 @@
-"""Keeps a key set fresh in the background, from a URL or a file, and keeps the last good one while its source is away."""
+"""Keeps a key set fresh, from a URL or a file, in the background; the last good one stays while its source is away."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class FreshKeys:
     """A key set that renews itself every ``every`` seconds, and when :meth:`want` says that it is stale, then at most
     once in ``at_most`` seconds. A failed attempt is repeated after ``at_most``, then twice that, up to ``every``.
 
-    ``keys`` is None until the first success. ``changed`` is called after each set that differs from the last.
+    ``keys`` may be None until the first success. ``changed`` is called after each set that differs from the last.
     """
 
     def __init__(
@@ -36,12 +36,13 @@ class FreshKeys:
         name: str,
         clock: Clock,
         *,
+        keys: KeySet | None,
         every: float,
         at_most: float,
         changed: Callable[[], None],
         count: Callable[[str], None],
     ) -> None:
-        self.keys: KeySet | None = None
+        self.keys = keys
         self._load = load
         self._name = name
         self._clock = clock

@@ -5,6 +5,7 @@ from __future__ import annotations
 from http import HTTPStatus
 
 from edgeproxy.http.dates import format_date
+from edgeproxy.http.headers import serialize
 from edgeproxy.http.message import Request, Response
 
 _REASONS = {status.value: status.phrase for status in HTTPStatus} | {499: "Client Closed Request"}
@@ -22,25 +23,26 @@ def has_body(request: Request, status: int) -> bool:
 def whole(request: Request, response: Response, body: bytes, now: float, keep_alive: bool) -> bytes:
     """Head and body of an answer that is all here; ``now`` is wall time in seconds."""
     status = response.status
-    connection = _connection(request, keep_alive)
     if request.method != b"HEAD" and status not in _NO_BODY:
-        response.drop(b"content-length")
-        return b"%b%b%bcontent-length: %d\r\n\r\n%b" % (
-            _status_line(response),
+        return b"%b%bcontent-length: %d\r\n%b\r\n%b" % (
+            _STATUS_LINES.get(status) or _status_line(response),
             _fields(response, now),
-            connection,
             len(body),
+            b"" if keep_alive and request.version == b"1.1" else _connection(request, keep_alive),
             body,
         )
-    length = b"content-length: %d\r\n" % len(body) if body and response.get(b"content-length") is None else b""
-    return b"%b%b%b%b\r\n" % (_status_line(response), _fields(response, now), connection, length)
+    length = b""
+    told = response.get(b"content-length")
+    if body or (told is not None and status != 204):  # what a GET would have had (RFC 9110 §8.6)
+        length = b"content-length: %b\r\n" % (told or b"%d" % len(body))
+    fields = _fields(response, now)
+    return b"%b%b%b%b\r\n" % (_status_line(response), fields, length, _connection(request, keep_alive))
 
 
 def streamed(
     request: Request, response: Response, length: int | None, now: float, keep_alive: bool
 ) -> tuple[bytes, bool]:
     """The head of an answer whose body follows, and whether the body goes in chunks."""
-    response.drop(b"content-length")
     connection = _connection(request, keep_alive)
     if length is not None:
         framing = b"content-length: %d\r\n" % length
@@ -58,15 +60,18 @@ def switching(response: Response) -> bytes:
 
 
 def _status_line(response: Response) -> bytes:
-    if response.reason:
-        return b"HTTP/1.1 %d %b\r\n" % (response.status, response.reason)
     return _STATUS_LINES.get(response.status) or b"HTTP/1.1 %d \r\n" % response.status
 
 
 def _fields(response: Response, now: float) -> bytes:
-    if response.get(b"date") is None:
-        response.set(b"date", format_date(now))  # RFC 9110 §6.6.1
-    return response.wire()
+    """The field lines, with a Date (RFC 9110 §6.6.1) and without Content-Length, which the framing writes."""
+    shared, own = response.shared, response.own
+    if b"content-length" in own or b"content-length" in shared.fields:
+        response.drop(b"content-length")
+        shared, own = response.shared, response.own
+    if b"date" not in shared.fields and b"date" not in own:
+        own[b"date"] = format_date(now)
+    return shared.wire + serialize(own)
 
 
 def _connection(request: Request, keep_alive: bool) -> bytes:

@@ -15,9 +15,9 @@ import httptools
 
 from edgeproxy.errors import EdgeError, Kind
 from edgeproxy.http.body import Body, Pipe, Tunnel
-from edgeproxy.http.framing import CHUNKED, frame, keep_trailers, wants_tunnel
+from edgeproxy.http.framing import frame, keep_trailers, wants_tunnel
 from edgeproxy.http.headers import Headers, add, serialize
-from edgeproxy.http.message import Request, Response
+from edgeproxy.http.message import UNKNOWN_LENGTH, Request, Response
 from edgeproxy.listener import heads
 from edgeproxy.pipeline.exchange import Exchange, Peer
 from edgeproxy.pipeline.runner import ended, error_response, serve
@@ -192,9 +192,9 @@ class Http1Connection(asyncio.Protocol):
         ):
             raise EdgeError(Kind.HEAD_TOO_LARGE, "client")
         parser = self._parser
-        request, length = frame(parser.get_method(), url, parser.get_http_version(), fields, self._endpoint.scheme)
-        if length:
-            self._expect_body(request, length)
+        request = frame(parser.get_method(), url, parser.get_http_version(), fields, self._endpoint.scheme)
+        if request.length:
+            self._expect_body(request)
         if b"upgrade" in fields and not wants_tunnel(fields):
             del fields[b"upgrade"]  # RFC 9110 §7.8: an upgrade nobody here takes is ignored
         exchange = Exchange(request, self._peer, self._clock())
@@ -231,14 +231,15 @@ class Http1Connection(asyncio.Protocol):
             trailers, self._fields = self._fields, {}
             body.finish(keep_trailers(trailers) if trailers else None)
 
-    def _expect_body(self, request: Request, length: int) -> None:
+    def _expect_body(self, request: Request) -> None:
+        length = request.length
         if length > self._limits.body_size:
             raise EdgeError(Kind.BODY_TOO_LARGE, "client")
         expectation = request.headers.pop(b"expect", None)
         if expectation is not None and expectation.lower() != b"100-continue":
             raise EdgeError(Kind.EXPECTATION_FAILED, "client")  # RFC 9110 §10.1.1
         self._body_size = self._unread = 0
-        self._body = ClientBody(None if length == CHUNKED else length, self, expected=expectation is not None)
+        self._body = ClientBody(None if length == UNKNOWN_LENGTH else length, self, expected=expectation is not None)
         request.body = self._body
         self.deadline = self._clock() + self._limits.body_timeout
 

@@ -12,8 +12,10 @@ from collections.abc import Callable, Iterable, Sequence
 from json.encoder import encode_basestring_ascii
 from typing import Literal
 
+from edgeproxy.observe.metrics import Metrics
 from edgeproxy.observe.record import Record, cache_label
 from edgeproxy.observe.redact import SENSITIVE, redactor
+from edgeproxy.observe.sink import Sink
 
 Lines = Callable[[Sequence[Record], float], bytes]
 Escape = Callable[[bytes], str]
@@ -31,6 +33,26 @@ _MEMO_VALUE = 512
 
 _MILLISECONDS = tuple(f"{number:03d}" for number in range(1000))  # a look-up is a third of formatting
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+
+
+class AccessLog:
+    """One format and one place to write to. Raises OSError if that cannot be opened."""
+
+    def __init__(
+        self,
+        format: Literal["json", "combined"],  # noqa: A002
+        target: str,
+        metrics: Metrics,
+        sensitive: Iterable[str] = SENSITIVE,
+    ) -> None:
+        self.sink = Sink(target, metrics)
+        self._lines = formatter(format, sensitive)
+
+    def write(self, records: Sequence[Record], offset: float) -> None:
+        self.sink.write(self._lines(records, offset))
+
+    def __repr__(self) -> str:
+        return f"<AccessLog to {self.sink!r}>"
 
 
 def formatter(format: Literal["json", "combined"], sensitive: Iterable[str] = SENSITIVE) -> Lines:  # noqa: A002

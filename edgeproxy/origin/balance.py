@@ -19,12 +19,13 @@ class Member(Protocol):
 
 
 M = TypeVar("M", bound=Member)
+M_co = TypeVar("M_co", bound=Member, covariant=True)
 
 
-class Balancer(Protocol[M]):
+class Balancer(Protocol[M_co]):
     """Chooses among the members it was made with."""
 
-    def pick(self) -> M: ...
+    def pick(self) -> M_co: ...
 
 
 class RoundRobin(Generic[M]):

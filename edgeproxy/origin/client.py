@@ -296,9 +296,7 @@ class Connection(asyncio.Protocol):
     def _deliver_streamed(self) -> None:
         waiter = self._waiter
         self._waiter = None
-        self._pipe = pipe = Pipe(
-            _length(self._head), pause=self._pause, resume=self._resume, on_close=self.abort
-        )
+        self._pipe = pipe = Pipe(_length(self._head), pause=self._pause, resume=self._resume, on_close=self.abort)
         for data in self._chunks:
             pipe.feed(data)
         self._chunks = []

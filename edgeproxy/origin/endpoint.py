@@ -7,11 +7,11 @@ import socket
 import ssl
 from collections.abc import Callable
 
-from edgeproxy.config.schema import OutlierConfig, PoolConfig, TimeoutsConfig
+from edgeproxy.config.schema import PoolConfig, TimeoutsConfig
 from edgeproxy.config.units import EndpointValue
 from edgeproxy.errors import EdgeError, Kind
-from edgeproxy.origin.client import Connection
-from edgeproxy.origin.outlier import FAILING_STATUSES, Record
+from edgeproxy.origin.client import Connection, Owner
+from edgeproxy.origin.outlier import Record
 
 IN_FLIGHT_LIMIT = 1024
 
@@ -39,7 +39,7 @@ class Endpoint:
         self.address = f"unix:{value.path}" if value.path else _authority(address, value.port)
         self.authority = _host_field(value)
         self.healthy = True
-        self.record = Record(config.outlier if isinstance(config.outlier, OutlierConfig) else None)
+        self.record = Record(config.outlier)
         self.in_flight = 0
         self.requests = 0
         self.failures = 0
@@ -64,16 +64,27 @@ class Endpoint:
                 return connection
         return None
 
-    async def connect(self) -> Connection:
-        """A new connection, TLS included. Raises EdgeError."""
+    async def open(self, until: float) -> Connection:
+        """A new connection for a request in hand, before ``until`` (the loop's time). Raises EdgeError."""
+        try:
+            return await self.connect(self, until)
+        except EdgeError as error:
+            self.over(error, 0)
+            raise
+        except asyncio.CancelledError:
+            self.over(None, 0)
+            raise
+
+    async def connect(self, owner: Owner, until: float) -> Connection:
+        """A new connection, TLS included, whose exchanges are ``owner``'s. Raises EdgeError."""
         loop = asyncio.get_running_loop()
         try:
-            async with asyncio.timeout(self.timeouts.connect):
+            async with asyncio.timeout_at(min(loop.time() + self.timeouts.connect, until)):
                 if self.value.path:
-                    _, connection = await loop.create_unix_connection(lambda: Connection(self, loop), self.value.path)
+                    _, connection = await loop.create_unix_connection(lambda: Connection(owner, loop), self.value.path)
                 else:
                     _, connection = await loop.create_connection(
-                        lambda: Connection(self, loop),
+                        lambda: Connection(owner, loop),
                         self._ip,
                         self.value.port,
                         ssl=self._tls,
@@ -113,6 +124,8 @@ class Endpoint:
                 connection.rest(self._idle_time)
             else:
                 connection.close()
+        if error is not None and error.kind is Kind.CONNECTION_LOST and connection.reused:
+            error = None  # it closed an idle connection, as it may (RFC 9112 §9.3), and the request crossed that
         self.over(error, status)
 
     def lost(self, connection: Connection) -> None:
@@ -122,11 +135,6 @@ class Endpoint:
     def over(self, error: EdgeError | None, status: int) -> None:
         """One request fewer in hand."""
         self.in_flight -= 1
-        if error is None and status not in FAILING_STATUSES:
-            if status:
-                self.record.success()
-        elif error is None or error.source == "origin":
-            self.failures += 1
         self._report(self, error, status)
 
     def __repr__(self) -> str:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable
+from urllib.parse import quote
 
-from edgeproxy.config.schema import HealthConfig
-from edgeproxy.errors import EdgeError, Kind
+from edgeproxy.config.schema import HealthConfig, TimeoutsConfig
+from edgeproxy.errors import EdgeError
 from edgeproxy.http.message import Request
+from edgeproxy.origin.client import Connection
 from edgeproxy.origin.endpoint import Endpoint
 from edgeproxy.origin.wire import Call
 
@@ -53,13 +55,29 @@ async def watch(endpoint: Endpoint, config: HealthConfig, changed: Callable[[End
 
 async def passes(endpoint: Endpoint, config: HealthConfig) -> bool:
     """One check on a connection of its own: whether a GET gets one of the statuses in time."""
+    until = asyncio.get_running_loop().time() + config.timeout
+    path = quote(config.path, safe="/%:@!$&'()*+,;=~").encode()
+    host = endpoint.authority if config.host is None else config.host.encode()
+    head = b"GET %b HTTP/1.1\r\nhost: %b\r\nuser-agent: edgeproxy\r\nconnection: close\r\n\r\n" % (path, host)
     try:
-        async with asyncio.timeout(config.timeout):
-            connection = await endpoint.connect()
-            try:
-                endpoint.in_flight += 1
-                return await _status(connection, endpoint, config) in config.status
-            finally:
-                connection.abort()
-    except (EdgeError, TimeoutError):
+        connection = await endpoint.connect(_Check(endpoint.timeouts), until)
+        try:
+            response = await connection.send(Call(Request(b"GET", path, {}), until), head)
+        finally:
+            connection.abort()
+    except EdgeError:
         return False
+    return response.status in config.status
+
+
+class _Check:
+    """Owns a check's connection: what it tells is no request's business."""
+
+    def __init__(self, timeouts: TimeoutsConfig) -> None:
+        self.timeouts = timeouts
+
+    def ended(self, connection: Connection, error: EdgeError | None, status: int) -> None:
+        """The answer's status, or the error, comes to who waits for it."""
+
+    def lost(self, connection: Connection) -> None:
+        """It is not kept."""

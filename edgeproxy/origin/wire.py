@@ -31,7 +31,19 @@ class Call:
     ``until`` is when the exchange must have ended, in the loop's time. ``asked`` are the pools asked so far, by name.
     """
 
-    __slots__ = ("_block", "_breaks", "_line", "asked", "begun", "body", "idempotent", "method", "payload", "tunnel", "until")
+    __slots__ = (
+        "_block",
+        "_breaks",
+        "_line",
+        "asked",
+        "begun",
+        "body",
+        "idempotent",
+        "method",
+        "payload",
+        "tunnel",
+        "until",
+    )
 
     def __init__(self, request: Request, until: float) -> None:
         """Raises EdgeError LOOP if the request has been here before."""

@@ -41,6 +41,7 @@ class Exchange:
 
     id: request id, b"" until the request_id stage gave one. client: the client's address as text; the peer's until
     client_address found a better one. claims: what a verified token says. tags: words for the log, added by stages.
+    arrival: the rate limiter's theoretical arrival time for this key, monotonic seconds, 0.0 if nothing was counted.
     verdict: what the cache said, as Cache-Status parameters (RFC 9211), e.g. b"hit" or b"fwd=uri-miss; stored".
     endpoint: the origin endpoint that answered. error: the metric label of the error it ended with. sent: body bytes
     written to the client. started and ended: monotonic seconds. upgraded: the connection now carries another protocol.
@@ -49,6 +50,7 @@ class Exchange:
     id: bytes = b""
     claims: Mapping[str, Any] | None = None
     bot: str = ""
+    arrival: float = 0.0
     tags: tuple[str, ...] = ()
     verdict: bytes = b""
     lookup: Lookup | Invalidation | None = None

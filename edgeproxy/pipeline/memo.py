@@ -21,7 +21,7 @@ class Memo(dict[K, V]):
 
     def __init__(self, compute: Callable[[K], V], size: int, *, longest: int = 1024) -> None:
         super().__init__()
-        self._compute = compute
+        self._compute: Callable[[K], V] = compute
         self._half = max(1, size // 2)
         self._longest = longest
         self._old: dict[K, V] = {}

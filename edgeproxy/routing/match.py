@@ -148,10 +148,10 @@ def _rule(match: MatchConfig, route: Route, order: int) -> Rule:
     methods = {method.encode() for method in match.method}
     if b"GET" in methods:
         methods.add(b"HEAD")  # RFC 9110 §9.3.2: the same, but for the content
-    prefixes = {parse_target(path.encode()).path.rstrip(b"/") for path in match.path}
+    prefixes = {_as_matched(path).rstrip(b"/") for path in match.path}
     return Rule(
         hosts=tuple(host.encode() for host in match.host),
-        exact=frozenset(parse_target(path.encode()).path for path in match.path_exact),
+        exact=frozenset(map(_as_matched, match.path_exact)),
         prefixes=tuple(sorted(prefixes, key=len, reverse=True)),
         regexes=tuple(re.compile(pattern.encode()) for pattern in match.path_regex),
         methods=frozenset(methods) or None,
@@ -159,6 +159,12 @@ def _rule(match: MatchConfig, route: Route, order: int) -> Rule:
         order=order,
         route=route,
     )
+
+
+def _as_matched(path: str) -> bytes:
+    """A path of the configuration in the form requests' paths are matched in."""
+    _, matched, _ = parse_target(path.encode())
+    return matched
 
 
 def _tier(rules: Sequence[Rule], host: bytes) -> Tier:

@@ -22,7 +22,11 @@ Handler = Callable[..., Awaitable[Any]]
 
 
 class BusError(Exception):
-    """The other side did not do what it was asked to: it is gone, too slow, or said why not."""
+    """The other side did not do what it was asked to: it is gone, or too slow."""
+
+
+class RefusedError(BusError):
+    """The other side said why not."""
 
 
 class Bus:
@@ -87,7 +91,7 @@ class Bus:
         if answer is None or answer.done():
             return  # it came too late
         if "error" in message:
-            answer.set_exception(BusError(message["error"]))
+            answer.set_exception(RefusedError(message["error"]))
         else:
             answer.set_result(message["is"])
 
@@ -95,7 +99,7 @@ class Bus:
         try:
             handler = self._handlers.get(what)
             if handler is None:
-                raise BusError(f"{what!r} is not known here")
+                raise RefusedError(f"{what!r} is not known here")
             answer = {"id": number, "is": await handler(**arguments)}
         except Exception as error:  # noqa: BLE001 -- the rim: the one who asked is told
             answer = {"id": number, "error": str(error) or type(error).__name__}

@@ -9,13 +9,14 @@ from typing import Any
 
 from edgeproxy.observe.metrics import Metrics
 from edgeproxy.supervisor.backoff import Backoff
-from edgeproxy.supervisor.bus import BusError
+from edgeproxy.supervisor.bus import BusError, RefusedError
 from edgeproxy.supervisor.process import WorkerProcess, ending
 from edgeproxy.supervisor.sockets import Sockets
 from edgeproxy.supervisor.totals import Totals
 
 logger = logging.getLogger("edgeproxy.supervisor")
 
+RELOAD_WITHIN = 30.0
 LAST_SECONDS = 2.0  # for a drained worker to exit, before it is killed
 
 
@@ -63,18 +64,27 @@ class Generation:
         )
         return list(zip(workers, answers, strict=True))
 
-    async def reload(self, text: str, grace: float) -> list[str]:
-        """Have all workers swap to another configuration; returns what those said that could not. They are drained,
-        and their successors start with it."""
+    async def reload(self, text: str, grace: float) -> None:
+        """Have all workers swap to another configuration: one first, and if that refuses, nothing has changed and its
+        RefusedError is raised. Workers that fail otherwise are drained, and their successors start with it."""
+        workers = self.workers
+        while workers:
+            worker = workers.pop()
+            try:
+                await worker.bus.ask("reload", RELOAD_WITHIN, text=text, path=self.path)
+                break
+            except RefusedError:
+                raise
+            except BusError as error:
+                self._replace(worker, grace, error)
         self.text = text
-        refusals = []
-        for worker, answer in await self.ask("reload", within=30.0, text=text, path=self.path):
+        answers = await asyncio.gather(
+            *(worker.bus.ask("reload", RELOAD_WITHIN, text=text, path=self.path) for worker in workers),
+            return_exceptions=True,
+        )
+        for worker, answer in zip(workers, answers, strict=True):
             if isinstance(answer, BaseException):
-                refusals.append(f"worker {worker.pid} is replaced: {answer}")
-                drain = asyncio.get_running_loop().create_task(self._drain(worker, grace, 0.0))
-                self._drains.add(drain)
-                drain.add_done_callback(self._drains.discard)
-        return refusals
+                self._replace(worker, grace, answer)
 
     async def drain(self, grace: float, delay: float) -> None:
         """End all workers, each when its exchanges have ended."""
@@ -122,6 +132,12 @@ class Generation:
             await worker.wait()
             self._totals.gone(worker.pid)
             del self._workers[number]
+
+    def _replace(self, worker: WorkerProcess, grace: float, why: BaseException) -> None:
+        logger.error("worker %d does not reload and is replaced: %s", worker.pid, why)
+        drain = asyncio.get_running_loop().create_task(self._drain(worker, grace, 0.0))
+        self._drains.add(drain)
+        drain.add_done_callback(self._drains.discard)
 
     async def _drain(self, worker: WorkerProcess, grace: float, delay: float) -> None:
         try:

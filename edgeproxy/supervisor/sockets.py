@@ -45,14 +45,20 @@ class Sockets:
             for address in addresses:
                 present = self._open.setdefault(address, [])
                 while len(present) < (1 if address.path else workers):
-                    port = present[0].getsockname()[1] if present and not address.path else address.port
-                    present.append(listen(address._replace(port=port)))  # port 0: the first one's, whatever it got
+                    present.append(_first(address) if not present else _another(address, present[0]))
                     added.append(address)
         except ListenError:
             for address in added:
                 self._open[address].pop().close()
             self._open = {address: sockets for address, sockets in self._open.items() if sockets}
             raise
+
+    def bound(self) -> list[AddressValue]:
+        """The addresses that are open, with the ports they really have."""
+        return [
+            address if address.path else address._replace(port=sockets[0].getsockname()[1])
+            for address, sockets in self._open.items()
+        ]
 
     def lend(self, worker: int) -> dict[str, socket.socket]:
         """The sockets of one worker, by address."""
@@ -78,25 +84,45 @@ class Sockets:
         return f"<Sockets { ({str(address): len(sockets) for address, sockets in self._open.items()}) }>"
 
 
-def listen(address: AddressValue) -> socket.socket:
-    """A listening socket. Raises ListenError."""
+def listen_alone(address: AddressValue) -> socket.socket:
+    """A listening socket that shares its address with no other. Raises ListenError."""
+    return _opened(address, reuse_port=False)
+
+
+def _first(address: AddressValue) -> socket.socket:
+    """SO_REUSEPORT would let a second edgeproxy take half of the first one's connections, so ask without it before."""
+    if not address.path:
+        _opened(address, reuse_port=False, backlog=None).close()
+    return _opened(address, reuse_port=True)
+
+
+def _another(address: AddressValue, first: socket.socket) -> socket.socket:
+    port = first.getsockname()[1]  # for port 0, whatever the first one got
+    return _opened(address._replace(port=port), reuse_port=True)
+
+
+def _opened(address: AddressValue, *, reuse_port: bool, backlog: int | None = BACKLOG) -> socket.socket:
     try:
-        return _listen_unix(address.path) if address.path else _listen_tcp(address)
+        if address.path:
+            return _listen_unix(address.path)
+        return _bind_tcp(address, reuse_port, backlog)
     except OSError as error:
         advice = _ADVICE.get(error.errno or 0, error.strerror or str(error))
         raise ListenError(f"cannot listen on {address}: {advice}") from error
 
 
-def _listen_tcp(address: AddressValue) -> socket.socket:
+def _bind_tcp(address: AddressValue, reuse_port: bool, backlog: int | None) -> socket.socket:
     family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
     sock = socket.socket(family, socket.SOCK_STREAM)
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        if reuse_port:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         sock.bind((address.host, address.port))
-        sock.listen(BACKLOG)
+        if backlog is not None:
+            sock.listen(backlog)
     except OSError:
         sock.close()
         raise

@@ -29,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if os.cpu_count() == 1:
             raise BenchmarkError("two cores are needed: one for the server, one for the load")
         session = Session(work, pairs=options.pairs, seconds=options.seconds, say=_say)
-        rows = [row for row in ROWS if options.row in {None, row.key}]
+        rows = [row for row in ROWS if not options.row or row.key in options.row]
         if options.profile:
             return _profile(session, rows)
         outcomes = []
@@ -37,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             _say(f"{row.name}, against {row.peer.label}")
             outcomes.append(session.run(row))
         print(report.table([report.entry(outcome) for outcome in outcomes]))
-        if options.row is None:
+        if not options.row:
             report.write(options.output, outcomes, _conditions(options))
             _say(f"written: {options.output / report.MARKDOWN_NAME} and {options.output / report.JSON_NAME}")
     except BenchmarkError as error:
@@ -50,7 +50,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog=COMMAND, description=__doc__)
-    parser.add_argument("--row", choices=[row.key for row in ROWS], help="measure one row and only print it")
+    keys = [row.key for row in ROWS]
+    parser.add_argument(
+        "--row", choices=keys, action="append", help="measure this row only, without writing; repeatable"
+    )
     parser.add_argument("--pairs", type=int, default=5, help="pairs a row (default 5)")
     parser.add_argument("--seconds", type=int, default=4, help="seconds a measurement (default 4)")
     parser.add_argument("--output", type=Path, default=DOCS, help="folder of the report (default docs/)")

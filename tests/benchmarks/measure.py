@@ -92,7 +92,7 @@ def problems(sample: Sample, *, logged: int, fetched: int, expected: Expected) -
 
 
 def await_log(server: Server, lines: int) -> int:
-    """Wait until the access log holds ``lines`` and has stopped growing: logs are written in batches. Lines it holds."""
+    """The lines in the access log, once there are ``lines`` and no more are coming: logs are written in batches."""
     deadline = time.monotonic() + LOG_SECONDS
     last = -1
     while (logged := server.log_lines()) != last or logged < lines:

@@ -53,7 +53,7 @@ class _PySpy:
     @staticmethod
     def command(path: str, pid: int, seconds: float, output: Path) -> list[str]:
         return [
-            path, "record", "--native", "--nonblocking", "-f", "raw", "-r", str(SAMPLES_PER_SECOND),
+            path, "record", "--native", "-f", "raw", "-r", str(SAMPLES_PER_SECOND),
             "-d", str(round(seconds)), "-p", str(pid), "-o", str(output),
         ]  # fmt: skip
 

@@ -111,13 +111,14 @@ class Server:
         self.stop()
 
     def stop(self) -> None:
-        """End what was started, the last first; what does not end in time is killed."""
+        """End what was started, the last first; what does not end in time is killed with its descendants."""
         for process in reversed(self.processes.values()):
             process.send_signal(signal.SIGTERM)
             try:
                 process.wait(STOP_SECONDS)
             except subprocess.TimeoutExpired:
-                process.kill()
+                for stat in proc.tree(proc.read_stats(), process.pid):
+                    os.kill(stat.pid, signal.SIGKILL)
                 process.wait()
         self.processes.clear()
 

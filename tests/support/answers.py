@@ -81,6 +81,15 @@ def split_answers(data: bytes, methods: Sequence[bytes] = (), *, closed: bool = 
     return out
 
 
+def first_answer(data: bytes, method: bytes = b"GET", *, closed: bool = True) -> Answer:
+    """The first final answer in ``data``, whatever follows it. Raises NotHTTP or Unfinished."""
+    position = 0
+    while True:
+        answer, position = _parse(data, position, method, closed=closed)
+        if answer.status >= 200 or answer.status == 101:
+            return answer
+
+
 def _parse(data: bytes, position: int, method: bytes, *, closed: bool) -> tuple[Answer, int]:
     line, position = _line(data, position)
     match = _STATUS_LINE.fullmatch(line)

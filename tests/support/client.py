@@ -8,9 +8,9 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Self
 
-from tests.support.answers import Answer, Answers, split_answers
+from tests.support.answers import Answer, Answers, NotHTTP, Unfinished, first_answer, split_answers
 
-__all__ = ["Answer", "Answers", "RawClient", "ask", "split_answers"]
+__all__ = ["Answer", "Answers", "NotHTTP", "RawClient", "Unfinished", "ask", "first_answer", "split_answers"]
 
 
 class RawClient:
@@ -66,6 +66,13 @@ class RawClient:
                 return
             if between is not None:
                 between()
+
+    def finish(self) -> None:
+        """Say that nothing more will be sent (FIN); answers can still be read."""
+        try:
+            self.socket.shutdown(socket.SHUT_WR)
+        except OSError:
+            return
 
     def read_some(self, timeout: float | None = None) -> bytes:
         """What comes next; b"" when the peer closed (see :attr:`closed`) or nothing came in time."""

@@ -39,7 +39,7 @@ def _edge(origin: RecordingOrigin) -> EdgeProcess:
             },
             "pools": {"site": {"endpoints": [origin.url]}},
             "routes": [{"name": "all", "pool": "site"}],
-            "middleware": {"bot_check": "off", "rate_limit": "off"},
+            "middleware": {"bot_check": False, "rate_limit": False},
         }
     )
 

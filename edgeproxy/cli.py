@@ -1,0 +1,205 @@
+"""The command line. Each command imports what it needs when it runs, so that ``edgeproxy --help`` is there at once."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from edgeproxy import __version__
+
+LOCAL = Path("config/edgeproxy.yaml")
+PACKAGED = Path(__file__).parent / "config" / "edgeproxy.yaml"
+CHECKOUT = Path(__file__).parent.parent / "config" / "edgeproxy.yaml"
+
+
+class Commands(click.Group):
+    """Prints what is wrong with a configuration as a compiler would, one line each, and exits with 1."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except Exception as error:
+            from edgeproxy.config.errors import ConfigErrors
+
+            if not isinstance(error, ConfigErrors):
+                raise
+            click.echo(str(error), err=True)
+            count = len(error.errors)
+            click.echo(f"{count} error{'s' * (count != 1)}", err=True)
+            ctx.exit(1)
+
+
+def default_config() -> Path:
+    """``./config/edgeproxy.yaml`` if there is one, else the one that came with the package."""
+    return next((path for path in (LOCAL, PACKAGED, CHECKOUT) if path.is_file()), LOCAL)
+
+
+config_option = click.option(
+    "-c",
+    "--config",
+    "file",
+    type=click.Path(path_type=Path),
+    default=None,
+    metavar="FILE",
+    help="Configuration file. [default: ./config/edgeproxy.yaml, else the packaged one]",
+)
+
+
+@click.group(
+    cls=Commands,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="""\b
+Begin with:
+  edgeproxy check config/edgeproxy.yaml
+  edgeproxy run
+  curl -i http://127.0.0.1:8080/
+
+Each command has its own --help with examples.""",
+)
+@click.version_option(__version__, prog_name="edgeproxy", message="%(prog)s %(version)s")
+def main() -> None:
+    """A reverse proxy and shared HTTP cache for the edge."""
+
+
+@main.command(
+    epilog="""\b
+Examples:
+  edgeproxy run
+  edgeproxy run -c /etc/edgeproxy/edgeproxy.yaml
+  EDGEPROXY_LISTEN=0.0.0.0:80 EDGEPROXY_ORIGIN=http://10.0.0.5:8000 edgeproxy run
+
+\b
+Signals:
+  SIGHUP            read the configuration again; a broken one changes nothing
+  SIGUSR1           open the log files anew
+  SIGTERM, SIGINT   stop accepting, let exchanges end, exit"""
+)
+@config_option
+def run(file: Path | None) -> None:
+    """Serve, until told to stop."""
+    from edgeproxy.supervisor import run as serve
+
+    raise SystemExit(serve(str(file or default_config())))
+
+
+@main.command(
+    epilog="""\b
+Examples:
+  edgeproxy check config/edgeproxy.yaml
+  edgeproxy check new.yaml && mv new.yaml /etc/edgeproxy/edgeproxy.yaml
+
+Exit status: 0 if it can be served, 1 with every mistake on stderr if not."""
+)
+@click.argument("file", type=click.Path(path_type=Path))
+def check(file: Path) -> None:
+    """Say whether FILE can be served, and what is wrong with it.
+
+    Everything is built as for serving (stages, pools, routes), nothing is started and no connection made.
+    """
+    from edgeproxy.config.trial import load_and_build
+
+    config, snapshot = load_and_build(file)
+    listeners = ", ".join(listener.address + (" (TLS)" if listener.tls else "") for listener in config.listeners)
+    click.echo(
+        f"{file}: ok: listens on {listeners}; {_count(config.routes, 'route')}, {_count(config.pools, 'pool')}, "
+        f"{_count({stage.name for stage in snapshot.stages.values()}, 'stage')}"
+    )
+
+
+@main.command(
+    epilog="""\b
+Examples:
+  edgeproxy schema > config/schema.json
+\b
+In a YAML file, for editors with a YAML language server:
+  # yaml-language-server: $schema=./schema.json"""
+)
+def schema() -> None:
+    """Print the JSON Schema of this build, with all installed stages."""
+    from edgeproxy.config.reference import json_schema
+    from edgeproxy.config.stages import discover
+
+    click.echo(json.dumps(json_schema(discover()), indent=2, ensure_ascii=False))
+
+
+@main.command(
+    epilog="""\b
+Examples:
+  edgeproxy explain http://www.example.com/api/users
+  edgeproxy explain -c new.yaml -X POST -H 'x-beta: 1' https://www.example.com/checkout"""
+)
+@click.argument("url")
+@config_option
+@click.option("-X", "--method", default="GET", show_default=True, help="Request method.")
+@click.option("-H", "--header", "headers", multiple=True, metavar="'NAME: VALUE'", help="A header field; repeatable.")
+def explain(url: str, file: Path | None, method: str, headers: tuple[str, ...]) -> None:
+    """Say where a request for URL would go, and why.
+
+    Prints the route and why it won over the others, its stages in order, the cache key, the pool and its endpoints.
+    Works on the file; nothing is sent.
+    """
+    from edgeproxy.config.trial import explain_request, load_and_build, make_request
+
+    try:
+        request = make_request(url, method, headers)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
+    _, snapshot = load_and_build(file or default_config())
+    click.echo("\n".join(explain_request(snapshot, request)))
+
+
+@main.command(
+    epilog="""\b
+Examples:
+  edgeproxy purge https://www.example.com/index.html
+  edgeproxy purge --admin 127.0.0.1:9901 http://www.example.com/"""
+)
+@click.argument("url")
+@click.option(
+    "--admin",
+    default="127.0.0.1:9900",
+    envvar="EDGEPROXY_ADMIN",
+    show_default=True,
+    show_envvar=True,
+    metavar="ADDR",
+    help="Address of the admin listener.",
+)
+def purge(url: str, admin: str) -> None:
+    """Remove the stored answers for URL from a running node."""
+    from edgeproxy.config.units import parse_address
+
+    try:
+        address = parse_address(admin)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--admin") from None
+    status, answer = _post(address, "/purge", {"url": url})
+    click.echo(answer.strip() or f"status {status}", err=status != 200)
+    raise SystemExit(0 if status == 200 else 1)
+
+
+def _post(address: Any, path: str, content: dict[str, str]) -> tuple[int, str]:
+    import http.client
+    import socket
+
+    connection = http.client.HTTPConnection(address.host or "localhost", address.port or 80, timeout=10)
+    try:
+        if address.path:
+            connection.sock = socket.socket(socket.AF_UNIX)
+            connection.sock.settimeout(10)
+            connection.sock.connect(address.path)
+        connection.request("POST", path, json.dumps(content), {"content-type": "application/json"})
+        response = connection.getresponse()
+        return response.status, response.read().decode(errors="replace")
+    except (OSError, http.client.HTTPException) as error:
+        raise click.ClickException(
+            f"no answer from the admin listener at {address}: {error}; is edgeproxy running?"
+        ) from None
+    finally:
+        connection.close()
+
+
+def _count(things: Any, name: str) -> str:
+    return f"{len(things)} {name}{'s' * (len(things) != 1)}"

@@ -1,0 +1,24 @@
+"""Media types (RFC 9110 §8.3.1): which of them a Content-Type is."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+
+_NAME = r"[a-z0-9][a-z0-9!#$&^_.+-]*"
+_PATTERN = re.compile(rf"{_NAME}/(?:\*|\*\+[a-z0-9.-]+|{_NAME})")
+
+
+def media_pattern(value: str) -> str:
+    """``application/json``, ``text/*`` or ``application/*+json``, in lower case. Raises ValueError for all else."""
+    text = value.strip().lower()
+    if not _PATTERN.fullmatch(text):
+        raise ValueError(f"{value!r} is not a media type; write application/json, text/* or application/*+json")
+    return text
+
+
+def media_matcher(patterns: Iterable[str]) -> Callable[[bytes], bool]:
+    """A function from a Content-Type, whose parameters do not count, to whether one of ``patterns`` is its type."""
+    alternatives = "|".join(re.escape(pattern).replace(r"\*", r"[^/]+") for pattern in patterns)
+    matches = re.compile(alternatives.encode()).fullmatch
+    return lambda value: matches(value.partition(b";")[0].strip().lower()) is not None

@@ -1,0 +1,173 @@
+"""The admin listener: health, metrics, configuration, pools, purge and reload, as an aiohttp application.
+
+It has no password: it stands on loopback unless told otherwise, refuses names a rebound DNS entry could carry, and
+takes orders only as application/json, which no page of another site can send without asking first (CORS preflight).
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+from collections.abc import Awaitable, Callable
+from typing import Any, Protocol
+from urllib.parse import urlsplit
+
+import yaml
+from aiohttp import hdrs, web
+
+from edgeproxy.config.units import AddressValue
+from edgeproxy.observe.metrics import Dump, render
+from edgeproxy.supervisor.masking import masked
+from edgeproxy.supervisor.sockets import listen_alone
+
+LARGEST_BODY = 64 * 1024
+PROMETHEUS = "text/plain; version=0.0.4; charset=utf-8"
+NO_STORE = {hdrs.CACHE_CONTROL: "no-store"}
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class Subject(Protocol):
+    """What the admin listener shows and steers."""
+
+    def health(self) -> dict[str, Any]:
+        """``status`` (starting, ready, degraded, draining, down) and the workers."""
+
+    def config(self) -> dict[str, Any]:
+        """The running configuration as plain values."""
+
+    async def metrics(self) -> Dump:
+        """The sum over workers."""
+
+    async def pools(self) -> list[dict[str, Any]]:
+        """Each worker's view of the pools."""
+
+    async def purge(self, url: str) -> int:
+        """Entries forgotten in all workers. Raises ValueError for what is no absolute URL."""
+
+    async def reload(self) -> list[str]:
+        """Errors; none if the configuration in the file is now the running one."""
+
+
+class Admin:
+    """The listener. :meth:`open` may be called again to move it."""
+
+    def __init__(self, subject: Subject) -> None:
+        self._subject = subject
+        self._runner: web.AppRunner | None = None
+
+    async def open(self, address: AddressValue) -> None:
+        """Listen on ``address`` in place of what was listened on before. Raises ListenError; then nothing changes."""
+        sock = listen_alone(address)
+        runner = web.AppRunner(self._application(), handle_signals=False, access_log=None, shutdown_timeout=1.0)
+        await runner.setup()
+        await web.SockSite(runner, sock).start()
+        await self.close()
+        self._runner = runner
+
+    async def close(self) -> None:
+        runner, self._runner = self._runner, None
+        if runner is not None:
+            await runner.cleanup()
+
+    def _application(self) -> web.Application:
+        app = web.Application(client_max_size=LARGEST_BODY, middlewares=[_errors_as_json, _guard])
+        app.router.add_get("/healthz", self._healthz)
+        app.router.add_get("/readyz", self._readyz)
+        app.router.add_get("/metrics", self._metrics)
+        app.router.add_get("/config", self._config)
+        app.router.add_get("/pools", self._pools)
+        app.router.add_post("/purge", self._purge)
+        app.router.add_post("/reload", self._reload)
+        return app
+
+    async def _healthz(self, _: web.Request) -> web.Response:
+        health = self._subject.health()
+        return _json(health, 503 if health["status"] == "down" else 200)
+
+    async def _readyz(self, _: web.Request) -> web.Response:
+        health = self._subject.health()
+        return _json(health, 200 if health["status"] in {"ready", "degraded"} else 503)
+
+    async def _metrics(self, _: web.Request) -> web.Response:
+        return web.Response(
+            body=render(await self._subject.metrics()), headers={hdrs.CONTENT_TYPE: PROMETHEUS} | NO_STORE
+        )
+
+    async def _config(self, request: web.Request) -> web.Response:
+        config = masked(self._subject.config())
+        if _prefers_json(request):
+            return _json(config)
+        text = yaml.safe_dump(config, sort_keys=False, allow_unicode=True)
+        return web.Response(text=text, content_type="application/yaml", headers=NO_STORE)
+
+    async def _pools(self, _: web.Request) -> web.Response:
+        return _json({"workers": await self._subject.pools()})
+
+    async def _purge(self, request: web.Request) -> web.Response:
+        order = await _order(request)
+        url = order.get("url")
+        if not isinstance(url, str) or set(order) != {"url"}:
+            raise web.HTTPBadRequest(text='wanted: {"url": "https://host/path"}')
+        try:
+            return _json({"purged": await self._subject.purge(url)})
+        except ValueError as error:
+            raise web.HTTPBadRequest(text=str(error)) from None
+
+    async def _reload(self, request: web.Request) -> web.Response:
+        await _order(request)
+        errors = await self._subject.reload()
+        return _json({"reloaded": not errors, "errors": errors}, 422 if errors else 200)
+
+
+async def _order(request: web.Request) -> dict[str, Any]:
+    """A POST's body, a JSON object; nothing stands for an empty one."""
+    if request.content_type != "application/json":
+        raise web.HTTPUnsupportedMediaType(text="the body must be application/json")
+    body = await request.read()
+    try:
+        order = json.loads(body or b"{}")
+    except ValueError:
+        order = None
+    if not isinstance(order, dict):
+        raise web.HTTPBadRequest(text="the body must be a JSON object")
+    return order
+
+
+@web.middleware
+async def _errors_as_json(request: web.Request, handler: Handler) -> web.StreamResponse:
+    try:
+        return await handler(request)
+    except web.HTTPException as error:
+        allow = error.headers.get(hdrs.ALLOW)
+        return _json({"error": error.text or error.reason}, error.status, {"Allow": allow} if allow else None)
+
+
+@web.middleware
+async def _guard(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Only names that no foreign DNS entry can point here: an address, or localhost."""
+    if not _is_own_name(request.headers.get(hdrs.HOST, "")):
+        raise web.HTTPMisdirectedRequest(text="ask by IP address or as localhost")
+    return await handler(request)
+
+
+def _is_own_name(host: str) -> bool:
+    try:
+        name = urlsplit(f"//{host}").hostname or ""
+        if name in {"", "localhost"}:
+            return True
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True
+
+
+def _prefers_json(request: web.Request) -> bool:
+    return "application/json" in [
+        part.partition(";")[0].strip() for part in request.headers.get(hdrs.ACCEPT, "").split(",")
+    ]
+
+
+def _json(value: Any, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:
+    text = json.dumps(value, ensure_ascii=False) + "\n"
+    return web.Response(text=text, status=status, content_type="application/json", headers={**NO_STORE, **(headers or {})})

@@ -1,0 +1,215 @@
+"""A worker process: compiles the configuration it is sent, serves on the sockets it was lent, obeys the bus.
+
+Run as ``python -m edgeproxy.supervisor.worker FD``, FD being its end of the bus. When the supervisor is gone, it ends
+its exchanges and leaves too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import resource
+import signal
+import socket
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import uvloop
+
+from edgeproxy.cache.tiers import Tiers
+from edgeproxy.clock import Clock
+from edgeproxy.config.compile import activate, compile_config
+from edgeproxy.config.errors import ConfigErrors
+from edgeproxy.config.load import load_text, placed
+from edgeproxy.config.schema import AccessLogConfig, Config, DrainConfig
+from edgeproxy.config.snapshot import Snapshot
+from edgeproxy.listener.server import Server
+from edgeproxy.observe import error_log
+from edgeproxy.observe.access_log import AccessLog
+from edgeproxy.observe.metrics import Dump, Metrics
+from edgeproxy.observe.record import Observer
+from edgeproxy.pipeline.middleware import Services
+from edgeproxy.supervisor.bus import Bus
+
+if TYPE_CHECKING:
+    import aiohttp
+
+logger = logging.getLogger("edgeproxy.worker")
+
+PAGE = resource.getpagesize()
+STOP_WITHIN = 2.0
+
+# Exchanges make and free many small objects; what outlives them is frozen after the start and never scanned again.
+GC_THRESHOLD = (50_000, 20, 50)
+
+
+class Worker:
+    """What the bus may ask for are its public methods."""
+
+    def __init__(self) -> None:
+        self._clock = Clock()
+        self._metrics = Metrics()
+        self._metrics.gauge("edgeproxy_resident_memory_bytes", "Memory of all workers.", (), _resident)
+        self._observer = Observer(self._metrics, self._clock)
+        self._access_log: AccessLog | None = None
+        self._session: aiohttp.ClientSession | None = None
+        self._services: Services | None = None
+        self._server: Server | None = None
+        self._changing = asyncio.Lock()
+        self._draining: asyncio.Task[None] | None = None
+        self._gone = asyncio.Event()
+
+    async def run(self, bus_socket: socket.socket) -> None:
+        """Serve until drained, or until the supervisor is gone."""
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGTERM, self._leave)
+        loop.add_signal_handler(signal.SIGUSR1, self._reopen)
+        does = (self.start, self.reload, self.drain, self.metrics, self.purge, self.pools, self.reopen)
+        bus = await Bus.over(bus_socket, {handler.__name__: handler for handler in does})
+        serving = loop.create_task(bus.run())
+        serving.add_done_callback(lambda _: self._leave())
+        await self._gone.wait()
+        await bus.close()
+        await serving
+
+    async def start(self, text: str, path: str, sockets: dict[str, int]) -> None:
+        """Take a first configuration into service. Raises ConfigErrors, or OSError if a file cannot be opened."""
+        async with self._changing:
+            config = load_text(text, path)
+            tiers = Tiers(config.cache.memory, self._clock, self._metrics)
+            self._services = Services(self._clock, self._metrics, tiers, self._http)
+            log = self._open_log(config.log.access)
+            snapshot = self._compile(config, text, path, self._services, None)
+            await activate(snapshot, None)
+            server = Server(snapshot, self._clock, self._metrics)
+            for listener in config.listeners:
+                await server.listen(socket.socket(fileno=sockets[listener.address]), listener)
+            self._server = server
+            self._configure_logs(config, log)
+            self._observer.start()
+            gc.collect()
+            gc.freeze()
+            gc.set_threshold(*GC_THRESHOLD)
+
+    async def reload(self, text: str, path: str) -> None:
+        """Swap to another configuration for the same listeners; when it raises, nothing has changed."""
+        async with self._changing:
+            server, services = self._server, self._services
+            if server is None or services is None:
+                raise RuntimeError("the worker has not started")
+            config = load_text(text, path)
+            previous = server.snapshot
+            snapshot = self._compile(config, text, path, services, previous)
+            same_log = config.log.access == previous.config.log.access
+            log = self._access_log if same_log else self._open_log(config.log.access)
+            await activate(snapshot, previous, lambda new: setattr(server, "snapshot", new))
+            services.cache.memory.limit = config.cache.memory
+            server.reload_certificates()
+            self._configure_logs(config, log)
+
+    async def drain(self, grace: float, delay: float) -> Dump:
+        """End what is under way and leave; returns the last metrics."""
+        self._draining = self._draining or asyncio.get_running_loop().create_task(self._drain(grace, delay))
+        await self._draining
+        return self._metrics.dump()
+
+    async def metrics(self) -> Dump:
+        self._observer.flush()
+        return self._metrics.dump()
+
+    async def purge(self, url: str) -> int:
+        """Forget what is stored under an absolute URL; returns how many variants that were."""
+        return 0 if self._services is None else self._services.cache.purge(url)
+
+    async def pools(self) -> dict[str, Any]:
+        """The endpoints of every pool with their state."""
+        return (
+            {} if self._server is None else {name: pool.state() for name, pool in self._server.snapshot.pools.items()}
+        )
+
+    async def reopen(self) -> None:
+        """Open the access log's file anew. Raises OSError."""
+        self._observer.flush()
+        if self._access_log is not None:
+            self._access_log.sink.reopen()
+
+    async def _drain(self, grace: float, delay: float) -> None:
+        async with self._changing:
+            try:
+                if self._server is not None:
+                    await self._server.drain(grace, delay)
+                    await self._stop_parts(self._server.snapshot)
+                if self._services is not None:
+                    await self._services.cache.close()
+                if self._session is not None:
+                    await self._session.close()
+            finally:
+                self._observer.stop()
+                self._gone.set()
+
+    async def _stop_parts(self, snapshot: Snapshot) -> None:
+        stops = [part.stop() for part in snapshot.pools.values()]
+        stops += [part.stop() for part in snapshot.stages.values()]
+        try:
+            await asyncio.wait_for(asyncio.gather(*stops, return_exceptions=True), STOP_WITHIN)
+        except TimeoutError:
+            logger.warning("a pool or stage did not stop within %gs", STOP_WITHIN)
+
+    def _leave(self) -> None:
+        """Drain as configured: the supervisor is gone, or this process was sent a SIGTERM of its own."""
+        if self._draining is None:
+            drain = DrainConfig() if self._server is None else self._server.snapshot.config.drain
+            self._draining = asyncio.get_running_loop().create_task(self._drain(drain.grace, drain.delay))
+
+    def _reopen(self) -> None:
+        try:
+            if self._access_log is not None:
+                self._access_log.sink.reopen()
+        except OSError as error:
+            logger.error("access log not reopened: %s", error)
+
+    def _compile(self, config: Config, text: str, path: str, services: Services, previous: Snapshot | None) -> Snapshot:
+        try:
+            return compile_config(config, services, previous, (self._observer.log,))
+        except ConfigErrors as errors:
+            raise placed(errors, text, path) from None
+
+    def _open_log(self, config: AccessLogConfig | None) -> AccessLog | None:
+        return None if config is None else AccessLog(config.format, config.file, self._metrics)
+
+    def _configure_logs(self, config: Config, log: AccessLog | None) -> None:
+        error_log.configure(config.log.level, "worker")
+        if log is self._access_log:
+            return
+        self._observer.flush()
+        if self._access_log is not None:
+            self._access_log.sink.close()
+        self._access_log = log
+        self._observer.write = None if log is None else log.write
+
+    def _http(self) -> aiohttp.ClientSession:
+        """The session for outbound calls, made when the first stage asks."""
+        if self._session is None:
+            import aiohttp
+
+            self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=30))
+        return self._session
+
+
+def _resident() -> list[tuple[tuple[str, ...], float]]:
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return [((), pages * PAGE)]
+
+
+def main() -> None:
+    # Ctrl-C and a closed terminal are the supervisor's to answer: it drains.
+    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGUSR1):
+        signal.signal(number, signal.SIG_IGN)
+    error_log.configure("info", "worker")
+    uvloop.run(Worker().run(socket.socket(fileno=int(sys.argv[1]))))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,65 @@
+"""The demo site in a real browser, through the proxy: pages that work, and a clean console."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from tests.support.browser import Page, browser_page
+from tests.support.processes import EdgeProcess
+
+PAGES = ("/", "/stations/", "/photographs/", "/live/", "/sign-in/")
+DECODE_ALL = """(async () => {
+    for (const image of document.images) { image.loading = "eager"; await image.decode(); }
+    return [...document.images].every((image) => image.naturalWidth > 0);
+})()"""
+
+
+@pytest.fixture
+async def page() -> AsyncIterator[Page]:
+    async with browser_page() as opened:
+        yield opened
+
+
+async def test_every_page_loads_with_a_clean_console(edge: EdgeProcess, page: Page) -> None:
+    for path in PAGES:
+        await page.open(edge.url + path)
+        assert await page.run(DECODE_ALL), f"a picture of {path} does not show"
+        assert await page.run("getComputedStyle(document.querySelector('.top')).display") == "flex", "no style sheet"
+        assert page.complaints == [], path
+    outside = [url for url in page.responses if not url.startswith(edge.url)]
+    assert outside == []
+
+
+@pytest.mark.parametrize("width", [360, 390, 768, 1280])
+async def test_no_page_is_wider_than_its_screen(edge: EdgeProcess, page: Page, width: int) -> None:
+    await page.size(width, 800)
+    for path in PAGES:
+        await page.open(edge.url + path)
+        assert await page.run("document.documentElement.scrollWidth") <= width, path
+
+
+async def test_echo_page_talks_over_a_websocket(edge: EdgeProcess, page: Page) -> None:
+    await page.open(f"{edge.url}/live/")
+    await page.until("document.querySelector('[data-state]').textContent === 'open'")
+    await page.run("document.querySelector('#message').value = 'over the edge and back'")
+    await page.run("document.querySelector('[data-echo] button').click()")
+    await page.until("document.querySelector('[data-log]').textContent.includes('over the edge and back')")
+    assert page.complaints == []
+
+
+async def test_station_list_comes_from_the_api(edge: EdgeProcess, page: Page) -> None:
+    await page.open(f"{edge.url}/stations/")
+    await page.until("document.querySelectorAll('[data-stations] button').length === 8")
+    await page.run("document.querySelector('[data-id=port-aurel]').click()")
+    await page.until("document.querySelector('[data-station] h2')?.textContent === 'Port Aurel'")
+    assert page.complaints == []
+
+
+async def test_members_open_the_schedule_with_their_token(edge: EdgeProcess, page: Page, token: str) -> None:
+    await page.open(f"{edge.url}/sign-in/")
+    await page.run(f"document.querySelector('#token').value = '{token}'")
+    await page.run("document.querySelector('[data-token] button').click()")
+    await page.until("document.querySelector('main table')")
+    assert page.complaints == []

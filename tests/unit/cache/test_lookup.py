@@ -1,0 +1,359 @@
+"""Misses: collapsing, revalidation, standing in for errors, purges under way."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from edgeproxy.cache.tiers import Tiers
+from edgeproxy.clock import ManualClock
+from edgeproxy.errors import EdgeError, Kind
+from edgeproxy.http.body import Pipe
+from edgeproxy.http.message import Request, Response
+from edgeproxy.observe.metrics import Metrics
+from edgeproxy.pipeline.chain import compile_chain
+from edgeproxy.pipeline.exchange import Exchange, Peer
+from edgeproxy.pipeline.middleware import Services
+from edgeproxy.pipeline.runner import serve
+from middleware.cache import Cache
+
+PEER = Peer("192.0.2.1", 1234, "", "192.0.2.2", None)
+
+
+class Client:
+    """The Writer of one exchange: keeps the answer and its body."""
+
+    def __init__(self) -> None:
+        self.response: Response | None = None
+        self.body = b""
+        self.task: asyncio.Task[None] | None = None
+
+    def send(self, x: Exchange, response: Response) -> None:
+        assert isinstance(response.body, bytes)
+        self.response, self.body = response, response.body
+
+    async def stream(self, x: Exchange, response: Response) -> None:
+        assert not isinstance(response.body, bytes)
+        self.response = response
+        while chunk := await response.body.read():
+            self.body += chunk
+
+    def spawn(self, work: Any) -> None:
+        self.task = asyncio.get_running_loop().create_task(work)
+
+    async def done(self) -> Client:
+        if self.task is not None:
+            await self.task
+        return self
+
+    @property
+    def status(self) -> int:
+        assert self.response is not None
+        return self.response.status
+
+    def field(self, name: bytes) -> bytes | None:
+        assert self.response is not None
+        return self.response.get(name)
+
+
+class Edge:
+    """One cache stage in front of an origin that a test scripts."""
+
+    name = "origin"
+
+    def __init__(self, **config: Any) -> None:
+        self.clock = ManualClock()
+        metrics = Metrics()
+        self.tiers = Tiers(10**7, self.clock, metrics)
+        services = Services(clock=self.clock, metrics=metrics, cache=self.tiers, http=lambda: None)  # type: ignore[arg-type, return-value]
+        self.chain = compile_chain([Cache(Cache.Config(**config), services)])
+        self.asked: list[Request] = []
+        self.answer: Callable[[Request], Awaitable[Response]] = self.plain
+
+    async def plain(self, request: Request) -> Response:
+        return Response(200, {b"cache-control": b"max-age=60", b"etag": b'"1"'}, b"body")
+
+    async def fetch(self, x: Exchange) -> Response:
+        self.asked.append(x.request)
+        return await self.answer(x.request)
+
+    def start(self, method: bytes = b"GET", target: bytes = b"/", **fields: bytes) -> Client:
+        headers = {name.replace("_", "-").encode(): value for name, value in fields.items()}
+        x = Exchange(Request(method, target, headers, authority=b"a.test", host=b"a.test"), PEER, 0.0)
+        x.route = self  # type: ignore[assignment]
+        client = Client()
+        serve(x, client)
+        return client
+
+    @property
+    def origin(self) -> Edge:
+        return self
+
+    async def get(self, **fields: bytes) -> Client:
+        return await self.start(**fields).done()
+
+
+async def test_the_second_visit_is_a_hit_without_a_task() -> None:
+    edge = Edge()
+    first = await edge.get()
+    assert first.field(b"cache-status") == b"edgeproxy; fwd=uri-miss; fwd-status=200; stored"
+    edge.clock.advance(7)
+    second = edge.start()
+    assert second.task is None
+    assert (second.status, second.body, second.field(b"age")) == (200, b"body", b"7")
+    assert second.field(b"cache-status") == b"edgeproxy; hit"
+    assert len(edge.asked) == 1
+
+
+async def test_concurrent_misses_are_one_origin_request() -> None:
+    edge = Edge()
+    gate = asyncio.Event()
+
+    async def slow(request: Request) -> Response:
+        await gate.wait()
+        return await edge.plain(request)
+
+    edge.answer = slow
+    clients = [edge.start() for _ in range(100)]
+    await asyncio.sleep(0)
+    gate.set()
+    assert {(await client.done()).body for client in clients} == {b"body"}
+    assert len(edge.asked) == 1
+    assert clients[-1].field(b"cache-status") == b"edgeproxy; fwd=uri-miss; collapsed"
+
+
+async def test_followers_read_the_body_while_it_arrives() -> None:
+    edge = Edge()
+    pipe = Pipe()
+    edge.answer = lambda request: asyncio.sleep(0, Response(200, {b"cache-control": b"max-age=60"}, pipe))
+    clients = [edge.start(), edge.start()]
+    for _ in range(8):
+        await asyncio.sleep(0)
+    pipe.feed(b"first ")
+    for _ in range(8):
+        await asyncio.sleep(0)
+    assert [client.body for client in clients] == [b"first ", b"first "]
+    third = edge.start()
+    pipe.feed(b"last")
+    pipe.finish()
+    assert [(await client.done()).body for client in (*clients, third)] == [b"first last"] * 3
+    assert third.field(b"cache-status") == b"edgeproxy; hit"
+
+
+async def test_a_leader_that_leaves_does_not_cancel_the_fill() -> None:
+    edge = Edge()
+    gate = asyncio.Event()
+
+    async def slow(request: Request) -> Response:
+        await gate.wait()
+        return await edge.plain(request)
+
+    edge.answer = slow
+    leader, follower = edge.start(), edge.start()
+    await asyncio.sleep(0)
+    assert leader.task is not None
+    leader.task.cancel()
+    await asyncio.sleep(0)
+    gate.set()
+    assert (await follower.done()).body == b"body"
+    assert len(edge.asked) == 1
+
+
+async def test_a_fetch_that_dies_promotes_a_follower() -> None:
+    edge = Edge()
+    gate = asyncio.Event()
+
+    async def dies(request: Request) -> Response:
+        await gate.wait()
+        edge.answer = edge.plain
+        raise RuntimeError("a bug, say")
+
+    edge.answer = dies
+    leader, follower = edge.start(), edge.start()
+    await asyncio.sleep(0)
+    gate.set()
+    assert (await leader.done()).status == 500
+    assert (await follower.done()).body == b"body"
+    assert len(edge.asked) == 2
+
+
+async def test_an_answer_that_may_not_be_shared_releases_the_others_and_is_remembered() -> None:
+    edge = Edge()
+    started = asyncio.Event()
+
+    async def private(request: Request) -> Response:
+        if len(edge.asked) == 1:
+            await started.wait()
+        return Response(200, {b"cache-control": b"private"}, b"for %d" % len(edge.asked))
+
+    edge.answer = private
+    clients = [edge.start() for _ in range(5)]
+    await asyncio.sleep(0)
+    started.set()
+    bodies = [(await client.done()).body for client in clients]
+    assert len(edge.asked) == 5
+    assert len(set(bodies)) > 1
+    await edge.get(if_none_match=b'"x"')
+    assert edge.asked[-1].headers == {b"if-none-match": b'"x"'}  # passed on as it came
+
+
+async def test_requests_with_authorization_never_share_a_flight() -> None:
+    edge = Edge()
+    edge.answer = lambda request: asyncio.sleep(
+        0, Response(200, {b"cache-control": b"max-age=60"}, request.headers[b"authorization"])
+    )
+    clients = [edge.start(authorization=b"Basic %d" % number) for number in range(3)]
+    assert [(await client.done()).body for client in clients] == [b"Basic 0", b"Basic 1", b"Basic 2"]
+    assert len(edge.tiers.memory) == 0
+
+
+async def test_concurrent_misses_for_different_variants_are_not_mixed_up() -> None:
+    edge = Edge()
+
+    async def varied(request: Request) -> Response:
+        await asyncio.sleep(0)
+        language = request.headers[b"accept-language"]
+        return Response(200, {b"cache-control": b"max-age=60", b"vary": b"accept-language"}, language)
+
+    edge.answer = varied
+    clients = [edge.start(accept_language=language) for language in (b"de", b"en", b"de", b"fr")]
+    assert [(await client.done()).body for client in clients] == [b"de", b"en", b"de", b"fr"]
+
+
+async def test_a_stale_answer_is_revalidated_and_freshened() -> None:
+    edge = Edge()
+    await edge.get()
+    edge.clock.advance(100)
+    edge.answer = lambda request: asyncio.sleep(0, Response(304, {b"cache-control": b"max-age=30", b"x-new": b"1"}))
+    client = await edge.get()
+    assert edge.asked[-1].headers[b"if-none-match"] == b'"1"'
+    assert (client.status, client.body, client.field(b"x-new")) == (200, b"body", b"1")
+    assert client.field(b"cache-status") == b"edgeproxy; fwd=stale; fwd-status=304"
+    assert edge.start().field(b"cache-status") == b"edgeproxy; hit"
+
+
+async def test_stale_while_revalidate_answers_at_once_and_refreshes_behind() -> None:
+    edge = Edge()
+    edge.answer = lambda request: asyncio.sleep(
+        0, Response(200, {b"cache-control": b"max-age=10, stale-while-revalidate=30"}, b"%d" % len(edge.asked))
+    )
+    await edge.get()
+    edge.clock.advance(20)
+    client = edge.start()
+    assert client.task is None
+    assert client.body == b"1"
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert edge.start().body == b"2"
+
+
+async def test_a_stored_answer_is_served_while_the_origin_is_down_within_its_grace() -> None:
+    edge = Edge(grace="1h")
+    await edge.get()
+
+    async def down(request: Request) -> Response:
+        raise EdgeError(Kind.CONNECT_REFUSED, "origin")
+
+    edge.answer = down
+    edge.clock.advance(600)
+    client = await edge.get()
+    assert (client.status, client.body) == (200, b"body")
+    edge.clock.advance(4000)
+    assert (await edge.get()).status == 502
+
+
+async def test_must_revalidate_forbids_standing_in() -> None:
+    edge = Edge()
+    edge.answer = lambda request: asyncio.sleep(
+        0, Response(200, {b"cache-control": b"max-age=1, must-revalidate", b"etag": b'"1"'}, b"x")
+    )
+    await edge.get()
+    edge.clock.advance(5)
+
+    async def down(request: Request) -> Response:
+        raise EdgeError(Kind.CONNECT_REFUSED, "origin")
+
+    edge.answer = down
+    assert (await edge.get()).status == 502
+
+
+async def test_the_clients_conditions_are_answered_from_the_stored_copy() -> None:
+    edge = Edge()
+    first = await edge.get(if_none_match=b'"1"')
+    assert first.status == 304
+    assert b"if-none-match" not in edge.asked[0].headers
+    assert edge.start(if_none_match=b'W/"1"').status == 304
+    assert edge.start(if_none_match=b'"2"').body == b"body"
+    part = edge.start(range=b"bytes=1-2")
+    assert (part.status, part.body, part.field(b"content-range")) == (206, b"od", b"bytes 1-2/4")
+    assert edge.start(range=b"bytes=9-").status == 416
+
+
+async def test_a_purge_forgets_and_a_fetch_begun_before_it_does_not_bring_it_back() -> None:
+    edge = Edge()
+    await edge.get()
+    assert edge.tiers.purge("http://A.test/") == 1
+    gate = asyncio.Event()
+
+    async def slow(request: Request) -> Response:
+        await gate.wait()
+        return await edge.plain(request)
+
+    edge.answer = slow
+    client = edge.start()
+    await asyncio.sleep(0)
+    edge.tiers.purge("http://a.test/")
+    gate.set()
+    assert (await client.done()).body == b"body"
+    assert len(edge.tiers.memory) == 0
+
+
+@pytest.mark.parametrize("status", [200, 204, 303])
+async def test_an_unsafe_request_that_succeeded_invalidates(status: int) -> None:
+    edge = Edge()
+    await edge.get()
+    edge.answer = lambda request: asyncio.sleep(0, Response(status, {}, b""))
+    await edge.start(b"POST").done()
+    assert len(edge.tiers.memory) == 0
+
+
+async def test_an_unsafe_request_that_failed_invalidates_nothing() -> None:
+    edge = Edge()
+    await edge.get()
+    edge.answer = lambda request: asyncio.sleep(0, Response(500, {}, b""))
+    await edge.start(b"POST").done()
+    assert len(edge.tiers.memory) == 1
+
+
+async def test_a_body_that_broke_off_is_not_kept() -> None:
+    edge = Edge()
+    pipe = Pipe(10)
+    edge.answer = lambda request: asyncio.sleep(0, Response(200, {b"cache-control": b"max-age=60"}, pipe))
+    client = edge.start()
+    pipe.feed(b"half")
+    pipe.fail(EdgeError(Kind.RESPONSE_INCOMPLETE, "origin"))
+    await client.done()
+    assert client.body == b"half"
+    assert len(edge.tiers.memory) == 0
+
+
+async def test_a_body_that_grew_too_large_passes_whole_and_is_not_kept() -> None:
+    edge = Edge(largest=1000)
+    pipe = Pipe()
+    edge.answer = lambda request: asyncio.sleep(0, Response(200, {b"cache-control": b"max-age=60"}, pipe))
+    client = edge.start()
+    for _ in range(50):
+        pipe.feed(b"x" * 100)
+        await asyncio.sleep(0)
+    pipe.finish()
+    assert len((await client.done()).body) == 5000
+    assert len(edge.tiers.memory) == 0
+
+
+async def test_only_if_cached_never_reaches_the_origin() -> None:
+    edge = Edge()
+    assert (await edge.get(cache_control=b"only-if-cached")).status == 504
+    assert edge.asked == []
