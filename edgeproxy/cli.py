@@ -88,6 +88,23 @@ def run(file: Path | None) -> None:
 @main.command(
     epilog="""\b
 Examples:
+  edgeproxy demo
+  edgeproxy demo -c config/edgeproxy.yaml --port 8001"""
+)
+@config_option
+@click.option(
+    "--port", default=8000, show_default=True, type=click.IntRange(1, 65535), help="Port for the site itself."
+)
+def demo(file: Path | None, port: int) -> None:
+    """Serve the demo site, and the proxy in front of it, until told to stop."""
+    from edgeproxy.demo.run import run_demo
+
+    raise SystemExit(run_demo(port, file or default_config()))
+
+
+@main.command(
+    epilog="""\b
+Examples:
   edgeproxy check config/edgeproxy.yaml
   edgeproxy check new.yaml && mv new.yaml /etc/edgeproxy/edgeproxy.yaml
 

@@ -86,7 +86,6 @@ class Compression(Middleware):
     def __init__(self, config: Config, services: Services) -> None:
         super().__init__(config, services)
         self._levels = {BR: config.levels.br, ZSTD: config.levels.zstd, GZIP: config.levels.gzip}
-        self._min_size = config.min_size
         self._compressible: Memo[bytes, bool] = Memo(media_matcher(config.types), 512, longest=128)
         self._streams: weakref.WeakSet[Stream] = weakref.WeakSet()
         self._queued = 0
@@ -139,7 +138,7 @@ class Compression(Middleware):
         ):
             return None
         size = _size(x, response)
-        if size is not None and size < self._min_size:
+        if size is not None and size < self.config.min_size:
             return None
         vary_on(response, b"accept-encoding")
         coding = next(iter(accepted_encodings(x.request.headers.get(b"accept-encoding"), preference)), IDENTITY)

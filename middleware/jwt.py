@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from ipaddress import ip_address
-from math import ceil, inf
-from types import MappingProxyType
-from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, get_args
+from math import ceil
+from typing import TYPE_CHECKING, Annotated, Literal, get_args
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, SecretStr, model_validator
 
-from edgeproxy.config.units import Duration, Rate, RateValue
 from edgeproxy.config.fields import EditableField
+from edgeproxy.config.units import Duration, Rate, RateValue
 from edgeproxy.config.values import File, Many
 from edgeproxy.http.addresses import network
 from edgeproxy.http.cookies import cookie
@@ -20,7 +18,6 @@ from edgeproxy.http.headers import Headers
 from edgeproxy.http.message import Response
 from edgeproxy.pipeline.exchange import Exchange
 from edgeproxy.pipeline.gcra import Limiter
-from edgeproxy.pipeline.memo import Memo
 from edgeproxy.pipeline.middleware import Middleware, MiddlewareConfig, Services
 
 if TYPE_CHECKING:  # edgeproxy.jose imports cryptography, which takes a tenth of a second: only where it is used
@@ -31,8 +28,6 @@ Shared = Literal["HS256", "HS384", "HS512"]
 Public = Literal["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"]
 _SHARED: tuple[Shared, ...] = get_args(Shared)
 _PUBLIC: tuple[Public, ...] = get_args(Public)
-
-_MAX_TOKEN = 8192
 
 
 def _https(url: str) -> str:
@@ -51,17 +46,6 @@ def _settable(name: str) -> str:
     if name in ("authorization", "cookie"):
         raise ValueError(f"{name} is where tokens come from; choose a field of your own, like x-user")
     return name
-
-
-class _Accepted(NamedTuple):
-    """What a verified token comes to: its claims, when it expires (Unix seconds, leeway included), the fields the
-    origin gets, and the first required claim it lacks.
-    """
-
-    claims: Mapping[str, Any]
-    expires: float
-    fields: tuple[tuple[bytes, bytes], ...]
-    lacking: str | None
 
 
 class Jwt(Middleware):
@@ -163,46 +147,46 @@ class Jwt(Middleware):
 
     def __init__(self, config: Config, services: Services) -> None:
         super().__init__(config, services)
-        from edgeproxy.jose import claims, refresh, token
+        from edgeproxy.jose import refresh, token, verifier
 
-        self._jose, self._claims = token, claims
-        self._expected = token.Expectations(
+        self._no_keys, self._token_error, self._unknown_key = (
+            verifier.NoKeysError,
+            token.TokenError,
+            token.UnknownKeyError,
+        )
+        keys, url, path = config.static_keys(), config.jwks_url, config.keys_file or ""
+        source = refresh.KeySource(keys)
+        if config.secret is None:
+            outcomes = services.metrics.counter(
+                "edgeproxy_key_refresh_total", "Attempts to refresh key sets.", ("outcome",)
+            )
+            source = refresh.FreshKeys(
+                refresh.from_url(url, services.http) if url else refresh.from_file(path),
+                url or path,
+                services.clock,
+                keys=keys,
+                every=config.refresh,
+                at_most=config.refresh_min,
+                count=outcomes.inc,
+            )
+        expected = token.Expectations(
             algorithms=frozenset(config.accepted()),
             issuers=frozenset(config.issuer),
             audiences=frozenset(config.audience),
             leeway=config.leeway,
             expiry_required=config.expiry_required,
         )
-        self._verified: Memo[bytes, _Accepted] = Memo(self._verify, 4096, longest=_MAX_TOKEN)
-        self._keys = config.static_keys()
-        self._fresh: refresh.FreshKeys | None = None
-        if config.secret is None:
-            url, path = config.jwks_url, config.keys_file or ""
-            self._fresh = refresh.FreshKeys(
-                refresh.from_url(url, services.http) if url else refresh.from_file(path),
-                url or path,
-                services.clock,
-                keys=self._keys,
-                every=config.refresh,
-                at_most=config.refresh_min,
-                changed=self._verified.forget,
-                count=services.metrics.counter(
-                    "edgeproxy_key_refresh_total", "Attempts to refresh key sets.", ("outcome",)
-                ).inc,
-            )
+        self._verifier = verifier.Verifier(source, expected, config.require, config.pass_, services.clock.wall)
         self._cookies = [None if one == "bearer" else one.partition(":")[2].encode() for one in config.token]
         self._owned = frozenset(name.encode() for name in config.pass_.values())
         self._bad = Limiter(config.failures.period / config.failures.count, max(1, config.failures.count), 50_000)
-        self._wall = services.clock.wall
         self._refused = services.metrics.counter("edgeproxy_refused_total", "Requests that stages refused.", ("stage",))
 
     async def start(self) -> None:
-        if self._fresh is not None:
-            await self._fresh.start(patience=1.0)
+        await self._verifier.source.start(patience=1.0)
 
     async def stop(self) -> None:
-        if self._fresh is not None:
-            await self._fresh.stop()
+        await self._verifier.source.stop()
 
     def request(self, x: Exchange) -> Response | None:
         headers = x.request.headers
@@ -211,16 +195,14 @@ class Jwt(Middleware):
         token = self._find(headers)
         if token is None:
             return None if self.config.optional else self._refuse(401, "A token is needed.", self._challenge())
-        if token not in self._verified and (wait := self._bad.wait(_network(x.client), x.started)):
+        if not self._verifier.remembers(token) and (wait := self._bad.wait(_network(x.client), x.started)):
             return self._refuse(429, "Too many bad tokens.", (b"retry-after", b"%d" % ceil(wait)))
         try:
-            accepted = self._verified[token]
-        except _NoKeysError:
+            accepted = self._verifier.accept(token)
+        except self._no_keys:
             return self._refuse(503, "The keys to check tokens with are not here yet.", (b"retry-after", b"5"))
-        except self._jose.TokenError as error:
+        except self._token_error as error:
             return self._invalid(x, error)
-        if accepted.expires <= self._wall():
-            return self._invalid(x, self._jose.TokenError("The token has expired"))
         if accepted.lacking is not None:
             return self._insufficient(accepted.lacking)
         x.claims = accepted.claims
@@ -243,27 +225,8 @@ class Jwt(Middleware):
         for name in [name for name in headers if name.replace(b"_", b"-") in self._owned]:
             del headers[name]
 
-    def _verify(self, token: bytes) -> _Accepted:
-        keys = self._keys if self._fresh is None else self._fresh.keys
-        if keys is None:
-            raise _NoKeysError
-        claims = self._jose.verify(token, keys, self._expected, self._wall())
-        config, find = self.config, self._claims.claim
-        lacking = (
-            name for name, wanted in config.require.items() if not self._claims.grants(find(claims, name), name, wanted)
-        )
-        fields = ((field, self._claims.field_value(find(claims, name))) for name, field in config.pass_.items())
-        return _Accepted(
-            MappingProxyType(claims),
-            claims["exp"] + config.leeway if "exp" in claims else inf,
-            tuple((field.encode(), value) for field, value in fields if value is not None),
-            next(lacking, None),
-        )
-
     def _invalid(self, x: Exchange, error: TokenError) -> Response:
-        if self._fresh is not None and isinstance(error, self._jose.UnknownKeyError):
-            self._fresh.want()
-        else:
+        if not isinstance(error, self._unknown_key):  # that took no signature check, and may be ours to mend
             self._bad.take(_network(x.client), x.started)
         return self._refuse(401, f"{error}.", self._challenge(f', error="invalid_token", error_description="{error}"'))
 
@@ -282,10 +245,6 @@ class Jwt(Middleware):
         self._refused.inc(self.name)
         headers = {b"content-type": b"text/plain; charset=utf-8", b"cache-control": b"no-store", field[0]: field[1]}
         return Response(status, headers, f"{status} {text}\n".encode())
-
-
-class _NoKeysError(Exception):
-    """No key set could be had yet."""
 
 
 def _network(client: str) -> str:

@@ -67,7 +67,7 @@ class RateLimit(Middleware):
         """How many it may make at once; as many as in one period of `rate` if not given."""
 
         headers: Literal["always", "refused", "never"] = "refused"
-        """Which answers bear `RateLimit` and `RateLimit-Policy`. `always` makes a memory hit about a twentieth dearer."""
+        """Which answers bear `RateLimit` and `RateLimit-Policy`. `always` makes a memory hit a few percent dearer."""
 
         ipv4_prefix: int = Field(default=32, ge=8, le=32)
         """Bits of an IPv4 address that make up `client.net`; 24 counts neighbours together."""

@@ -103,9 +103,9 @@ class Document:
     def _convert(self, node: yaml.Node, loc: Loc, depth: int) -> Any:
         self._count += 1
         if self._count > MAX_VALUES:
-            raise ConfigErrors([self._at(node, loc, f"aliases unfold to more than {MAX_VALUES} values")])
+            raise ConfigErrors([self._at(node, (), f"aliases unfold to more than {MAX_VALUES} values")])
         if depth > MAX_DEPTH:
-            raise ConfigErrors([self._at(node, loc, f"nested deeper than {MAX_DEPTH} levels")])
+            raise ConfigErrors([self._at(node, (), f"nested deeper than {MAX_DEPTH} levels")])
         if node.tag not in _KNOWN:
             self.errors.append(self._at(node, loc, f"the tag {node.tag} means nothing here"))
             return None

@@ -57,10 +57,12 @@ def load_text(
     config, findings = _check(document.data, discovered, Path(file).parent)
     if [finding for finding in findings if finding.text_wanted and document.take_text(finding.loc)]:
         config, findings = _check(document.data, discovered, Path(file).parent)
-    errors = {
-        *document.errors,
-        *(document.error(found.loc, found.message, at_key=found.at_key) for found in findings),
-    }
+    errors = set(document.errors)
+    unread = {(error.line, error.column) for error in errors}
+    for found in findings:
+        error = document.error(found.loc, found.message, at_key=found.at_key)
+        if (error.line, error.column) not in unread:  # what could not be read has no further mistake
+            errors.add(error)
     if config is None or errors:
         raise ConfigErrors(sorted(errors, key=lambda error: (error.line, error.column, error.path)))
     return config
@@ -120,7 +122,7 @@ def _check_routes(data: dict[str, Any]) -> Iterator[Finding]:
     for index, route in _routes(data):
         pool, name = route.get("pool"), route.get("name")
         if isinstance(pool, str) and pool not in pools:
-            yield Finding(("routes", index, "pool"), f"there is no pool {pool!r}; {nearest(pool, pools)}")
+            yield Finding(("routes", index, "pool"), f"there is no pool {pool!r}{nearest(pool, pools)}")
         if isinstance(name, str):
             if name in first:
                 yield Finding(("routes", index, "name"), f"the name {name!r} is taken by routes[{first[name]}]")
@@ -134,7 +136,7 @@ def _check_pools(data: dict[str, Any]) -> Iterator[Finding]:
     for name, target in fallback.items():
         if target not in pools:
             yield Finding(
-                ("pools", name, "fallback"), f"there is no pool {target!r}; {nearest(target, set(pools) - {name})}"
+                ("pools", name, "fallback"), f"there is no pool {target!r}{nearest(target, set(pools) - {name})}"
             )
             continue
         way = [name]
@@ -162,7 +164,7 @@ def _check_names(given: Mapping[str, Any], place: Loc, discovered: Discovered) -
         if name in discovered.broken:
             yield Finding((*place, name), f"installed, but cannot be loaded: {discovered.broken[name]}", at_key=True)
         elif name not in discovered.stages:
-            yield Finding((*place, name), f"unknown stage; {nearest(name, discovered.stages)}", at_key=True)
+            yield Finding((*place, name), f"unknown stage{nearest(name, discovered.stages)}", at_key=True)
         elif not (settings is None or isinstance(settings, dict | bool)):
             yield Finding((*place, name), "must be a map of settings, on or off")
 

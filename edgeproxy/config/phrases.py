@@ -44,7 +44,7 @@ def phrase(error: ErrorDetails, model: type[BaseModel]) -> str:
     kind, loc, context = error["type"], error["loc"], error.get("ctx", {})
     if kind == "extra_forbidden":
         owner, _ = _type_at(model, loc[:-1])
-        return f"unknown key; {nearest(str(loc[-1]), _keys(owner))}"
+        return f"unknown key{nearest(str(loc[-1]), _keys(owner))}"
     if kind == "literal_error":
         choices = [str(choice) for choice in get_args(_type_at(model, loc)[0])]
         given = error["input"]
@@ -65,12 +65,12 @@ def phrase(error: ErrorDetails, model: type[BaseModel]) -> str:
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
-    """What may have been meant, or else what there is."""
+    """What may have been meant, or else what there is: the end of a sentence."""
     known = sorted(known)
     close = difflib.get_close_matches(word, known, 1)
     if close:
-        return f"did you mean {close[0]!r}?"
-    return f"there is {', '.join(known)}" if known else "there is none"
+        return f"; did you mean {close[0]!r}?"
+    return f"; there is {', '.join(known)}" if known else ""
 
 
 def _either(choices: list[str]) -> str:

@@ -29,10 +29,24 @@ def json_schema(discovered: Discovered) -> dict[str, Any]:
         settings = _definition(definitions, ref)
         partial = {key: value for key, value in settings.items() if key not in {"required", "title", "description"}}
         on_route[name] = {**described, "anyOf": [partial, {"type": ["boolean", "null"]}]}
-    root = _definition(definitions, refs[Config, "validation"])
-    _describe_stages(root, everywhere)
+    root = refs[Config, "validation"]
+    _describe_stages(_definition(definitions, root), everywhere)
     _describe_stages(definitions["RouteConfig"], on_route)
-    return {"$schema": DRAFT, **document, "$ref": refs[Config, "validation"]["$ref"]}
+    names = {refs[stage.Config, "validation"]["$ref"]: f"#/$defs/{name}" for name, stage in stages}
+    names[root["$ref"]] = "#/$defs/Config"
+    renamed: dict[str, Any] = _renamed({"$schema": DRAFT, **document, **root}, names)
+    renamed["$defs"] = {
+        names.get(f"#/$defs/{name}", name).removeprefix("#/$defs/"): definition
+        for name, definition in sorted(renamed["$defs"].items())
+    }
+    return renamed
+
+
+def _renamed(value: Any, names: dict[str, str]) -> Any:
+    """The schema with its references renamed: a stage's settings are called as the stage is."""
+    if isinstance(value, dict):
+        return {key: names.get(of, of) if key == "$ref" else _renamed(of, names) for key, of in value.items()}
+    return [_renamed(item, names) for item in value] if isinstance(value, list) else value
 
 
 def _definition(definitions: dict[str, Any], ref: dict[str, Any]) -> dict[str, Any]:

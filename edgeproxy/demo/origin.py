@@ -112,6 +112,7 @@ class Echo:
         self._open = 0
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
+        """One client, until it closes; 503 when too many are here already."""
         if self._open >= _ECHO_CONNECTIONS:
             return web.Response(status=503, text="Too many connections.\n", headers={"cache-control": "no-store"})
         socket = web.WebSocketResponse(max_msg_size=_ECHO_MESSAGE, heartbeat=30)

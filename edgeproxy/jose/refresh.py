@@ -17,17 +17,35 @@ if TYPE_CHECKING:
 
 MAX_BYTES = 256 * 1024
 TIMEOUT = 10.0
+EAGER = 1.0  # seconds between attempts as long as there are no keys at all
 
 Load = Callable[[], Awaitable[bytes]]
 
 logger = logging.getLogger("edgeproxy")
 
 
-class FreshKeys:
-    """A key set that renews itself every ``every`` seconds, and when :meth:`want` says that it is stale, then at most
-    once in ``at_most`` seconds. A failed attempt is repeated after ``at_most``, then twice that, up to ``every``.
+class KeySource:
+    """Where keys come from; this one has them, once and for all."""
 
-    ``keys`` may be None until the first success. ``changed`` is called after each set that differs from the last.
+    def __init__(self, keys: KeySet | None) -> None:
+        self.keys = keys
+
+    async def start(self, patience: float) -> None:
+        """Begin background work, waiting up to ``patience`` seconds for its first result."""
+
+    async def stop(self) -> None:
+        """End background work."""
+
+    def want(self) -> None:
+        """A token needs a key that is not here: look for a newer set, if there can be one."""
+
+
+class FreshKeys(KeySource):
+    """A key set that renews itself every ``every`` seconds, and when :meth:`want` says that it is stale, then at most
+    once in ``at_most`` seconds. A failed attempt is repeated after ``at_most``, then twice that, up to ``every``; from
+    one second on as long as there are no keys at all.
+
+    ``keys`` may be None until the first success. ``count`` is told the outcome of each attempt, ``ok`` or ``failed``.
     """
 
     def __init__(
@@ -39,16 +57,14 @@ class FreshKeys:
         keys: KeySet | None,
         every: float,
         at_most: float,
-        changed: Callable[[], None],
         count: Callable[[str], None],
     ) -> None:
-        self.keys = keys
+        super().__init__(keys)
         self._load = load
         self._name = name
         self._clock = clock
         self._every = every
         self._at_most = at_most
-        self._changed = changed
         self._count = count
         self._document = b""
         self._attempted = -at_most
@@ -58,7 +74,6 @@ class FreshKeys:
         self._task: asyncio.Task[None] | None = None
 
     async def start(self, patience: float) -> None:
-        """Begin. Waits up to ``patience`` seconds for the first attempt, so that a start serves at once if it can."""
         self._task = asyncio.create_task(self._run())
         try:
             await asyncio.wait_for(self._first.wait(), patience)
@@ -72,8 +87,7 @@ class FreshKeys:
             await asyncio.gather(task, return_exceptions=True)
 
     def want(self) -> None:
-        """A token names a key that is not here: look for a new set, unless one was looked for just now."""
-        if self._clock.monotonic() - self._attempted >= self._at_most:
+        if self._clock.monotonic() - self._attempted >= self._least():
             self._wanted.set()
 
     async def _run(self) -> None:
@@ -88,8 +102,13 @@ class FreshKeys:
 
     def _pause(self) -> float:
         """Seconds to the next attempt; spread by a tenth, so that workers do not ask all at once."""
-        pause = min(self._every, self._at_most * 2 ** min(self._failures - 1, 16)) if self._failures else self._every
+        pause = self._every
+        if self._failures:
+            pause = min(pause, self._least() * 2 ** min(self._failures - 1, 16))
         return pause * random.uniform(0.9, 1.0)
+
+    def _least(self) -> float:
+        return self._at_most if self.keys else min(EAGER, self._at_most)
 
     async def _attempt(self) -> None:
         self._attempted = self._clock.monotonic()
@@ -107,7 +126,6 @@ class FreshKeys:
         if keys is not self.keys:
             self.keys = keys
             self._document = document
-            self._changed()
             logger.info("keys: %s: %d keys", self._name, len(keys.keys) if keys else 0)
 
     def __repr__(self) -> str:

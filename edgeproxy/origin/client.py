@@ -21,12 +21,13 @@ from edgeproxy.http.message import Response
 from edgeproxy.origin.deadline import NEVER, Deadline
 from edgeproxy.origin.tunnel import OriginTunnel
 from edgeproxy.origin.upload import Upload
-from edgeproxy.origin.wire import Call
+from edgeproxy.origin.wire import ORDINARY_CONNECTION, Call
 
 HEAD_LIMIT = 64 * 1024  # bytes of an answer's head, and of what stands between two pieces of its body
 FIELD_LIMIT = 256  # lines
 INTERIM_LIMIT = 8  # 1xx answers before the final one
-CLOSE_TIME = 5.0  # seconds a connection may take to close
+CLOSE_TIME = 2.0  # seconds a connection may take to close
+SPACE = 0x20
 _NO_BODY: frozenset[int] = frozenset((204, 304))  # RFC 9112 §6.3
 
 
@@ -46,6 +47,40 @@ class Connection(asyncio.Protocol):
     """``reused`` tells that an earlier exchange went over it, ``answered`` that a byte of this answer has come,
     ``reusable`` that another exchange may follow.
     """
+
+    __slots__ = (
+        "_busy",
+        "_chunks",
+        "_fault",
+        "_fields",
+        "_has_head",
+        "_head",
+        "_head_only",
+        "_interim",
+        "_loop",
+        "_owner",
+        "_parser",
+        "_paused",
+        "_pipe",
+        "_repeats",
+        "_status",
+        "_timeouts",
+        "_tls",
+        "_tunnel",
+        "_tunnel_asked",
+        "_unbounded",
+        "_until_eof",
+        "_upload",
+        "_waiter",
+        "_whole",
+        "answered",
+        "deadline",
+        "reusable",
+        "reused",
+        "transport",
+        "until",
+        "writable",
+    )
 
     def __init__(self, owner: Owner, loop: asyncio.AbstractEventLoop) -> None:
         self._owner = owner
@@ -79,11 +114,11 @@ class Connection(asyncio.Protocol):
         self.reused = self.answered
         self._busy = self.reusable = True
         self.answered = self._whole = self._has_head = self._until_eof = False
-        self._call = call
-        self._status = self._interim = self._unbounded = self._lines = 0
+        self._head_only = call.method == b"HEAD"
+        self._tunnel_asked = call.tunnel
+        self._status = self._interim = self._unbounded = self._repeats = 0
         self._fields: Headers = {}
         self._chunks: list[bytes] = []
-        self._pipe = None
         self.until = call.until
         self._waiter = waiter = loop.create_future()
         if call.payload:
@@ -170,7 +205,7 @@ class Connection(asyncio.Protocol):
         if self._whole:
             self._complete()
         elif self._unbounded > HEAD_LIMIT:
-            self.fail(EdgeError(Kind.RESPONSE_TOO_LARGE, "origin"))
+            self.fail(self._too_large(f"more than {HEAD_LIMIT} bytes of head or trailers"))
         elif self._has_head:
             if self._pipe is None:
                 self._deliver_streamed()
@@ -213,17 +248,17 @@ class Connection(asyncio.Protocol):
         self._fields = {}
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self._lines += 1
-        if self._lines > FIELD_LIMIT:
-            self._fault = EdgeError(Kind.RESPONSE_TOO_LARGE, "origin", f"more than {FIELD_LIMIT} fields")
-            raise self._fault
         name = name.lower()
-        if value[-1:] in b" \t":
-            value = value.rstrip(b" \t")
-        if name in self._fields:
-            add(self._fields, name, value)
+        if value and value[-1] <= SPACE:
+            value = value.rstrip(b" \t")  # llhttp leaves it there
+        fields = self._fields
+        if name in fields:
+            self._repeats += 1
+            if self._repeats > FIELD_LIMIT:
+                raise self._too_large(f"more than {FIELD_LIMIT} fields")
+            add(fields, name, value)
         else:
-            self._fields[name] = value
+            fields[name] = value
 
     def on_headers_complete(self) -> None:
         parser = cast("httptools.HttpResponseParser", self._parser)
@@ -231,19 +266,24 @@ class Connection(asyncio.Protocol):
         if status < 200:
             self._skip_interim(status)
             return
-        if self._unbounded > HEAD_LIMIT and len(serialize(self._fields)) > HEAD_LIMIT:
-            self._fault = EdgeError(Kind.RESPONSE_TOO_LARGE, "origin")
-            raise self._fault
         fields, self._fields = self._fields, {}
+        if len(fields) + self._repeats > FIELD_LIMIT:
+            raise self._too_large(f"more than {FIELD_LIMIT} fields")
+        if self._unbounded > HEAD_LIMIT and len(serialize(fields)) > HEAD_LIMIT:
+            raise self._too_large(f"more than {HEAD_LIMIT} bytes of head")
         self._has_head = True
-        bodiless = self._call.method == b"HEAD" or status in _NO_BODY
+        bodiless = self._head_only or status in _NO_BODY
         if not parser.should_keep_alive():
             self._check_close(parser, fields, bodiless)
         if not HOP_BY_HOP.isdisjoint(fields):
             coding = fields.get(b"transfer-encoding")
             if coding is not None and coding.lower() != b"chunked":
                 raise self._invalid("a transfer coding other than chunked")
-            fields = without_hop_by_hop(fields)
+            if fields.get(b"connection") in ORDINARY_CONNECTION:
+                for name in HOP_BY_HOP.intersection(fields):
+                    del fields[name]
+            else:
+                fields = without_hop_by_hop(fields)
         if bodiless:
             if status == 204:
                 fields.pop(b"content-length", None)  # RFC 9110 §8.6
@@ -273,7 +313,7 @@ class Connection(asyncio.Protocol):
         self._interim += 1
         if status == 101:
             parser = cast("httptools.HttpResponseParser", self._parser)
-            if not (self._call.tunnel and parser.should_upgrade()):
+            if not (self._tunnel_asked and parser.should_upgrade()):
                 raise self._invalid("an upgrade nobody asked for")
             if self._fields[b"upgrade"].lower() != b"websocket":
                 raise self._invalid("an upgrade to another protocol than was asked for")
@@ -309,7 +349,7 @@ class Connection(asyncio.Protocol):
         trailers = keep_trailers(self._fields) if self._fields else None
         if self._paused:
             self.reusable = False  # the reader will resume it, and must not resume another's
-        chunks = self._chunks
+        chunks, self._chunks = self._chunks, []
         status, head = self._status, self._head
         self._end(None, status)
         if pipe is not None:
@@ -364,6 +404,10 @@ class Connection(asyncio.Protocol):
     def _invalid(self, detail: str) -> EdgeError:
         """llhttp reports that a callback failed, not why: the reason is kept here."""
         self._fault = EdgeError(Kind.RESPONSE_INVALID, "origin", detail)
+        return self._fault
+
+    def _too_large(self, detail: str) -> EdgeError:
+        self._fault = EdgeError(Kind.RESPONSE_TOO_LARGE, "origin", detail)
         return self._fault
 
     def _stop_upload(self) -> None:

@@ -48,10 +48,10 @@ class Pool:
         self._failovers = metrics.counter(
             "edgeproxy_origin_failovers_total", "Requests handed to the fallback pool.", ("pool",)
         )
-        metrics.gauge("edgeproxy_origin_in_flight", "Requests in hand.", labels, self._read_in_flight)
-        metrics.gauge("edgeproxy_origin_idle_connections", "Connections kept open.", labels, self._read_idle)
-        metrics.gauge(
-            "edgeproxy_origin_up", "1 if the endpoint is healthy and not ejected.", labels, self._read_up, merge="min"
+        self._gauges = (
+            metrics.gauge("edgeproxy_origin_in_flight", "Requests in hand.", labels, self._read_in_flight),
+            metrics.gauge("edgeproxy_origin_idle_connections", "Connections kept open.", labels, self._read_idle),
+            metrics.gauge("edgeproxy_origin_up", "1 if healthy and not ejected.", labels, self._read_up, merge="min"),
         )
 
     async def start(self) -> None:
@@ -60,6 +60,8 @@ class Pool:
 
     async def stop(self) -> None:
         """End background work and close idle connections; exchanges under way go on."""
+        for end in self._gauges:
+            end()
         await self._members.stop()
 
     async def fetch(self, x: Exchange) -> Response:

@@ -20,7 +20,8 @@ _REPLACED: frozenset[bytes] = HOP_BY_HOP | {b"cdn-loop", b"content-length", b"ex
 _OURS: frozenset[bytes] = frozenset(
     (b"forwarded", b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-proto", b"x-real-ip", b"x-request-id")
 )
-_ORDINARY_CONNECTION: frozenset[bytes | None] = frozenset((None, b"close", b"keep-alive"))
+# Values of Connection that name no field.
+ORDINARY_CONNECTION: frozenset[bytes | None] = frozenset((None, b"close", b"keep-alive"))
 
 
 class Call:
@@ -58,7 +59,7 @@ class Call:
         self.body: Body | None = None
         self.tunnel = b"upgrade" in headers and wants_tunnel(headers)
         replaced = _REPLACED
-        if headers.get(b"connection") not in _ORDINARY_CONNECTION:
+        if headers.get(b"connection") not in ORDINARY_CONNECTION:
             replaced = replaced | (tokens(headers[b"connection"]) - _OURS)
         fields = headers.items() if b"set-cookie" not in headers else lines(headers)
         parts = [b""]

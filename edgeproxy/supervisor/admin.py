@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import json
+import socket
 from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 from urllib.parse import urlsplit
@@ -15,14 +16,13 @@ from urllib.parse import urlsplit
 import yaml
 from aiohttp import hdrs, web
 
-from edgeproxy.config.units import AddressValue
 from edgeproxy.observe.metrics import Dump, render
 from edgeproxy.supervisor.masking import masked
-from edgeproxy.supervisor.sockets import listen_alone
+from edgeproxy.supervisor.sockets import remove_file
 
 LARGEST_BODY = 64 * 1024
 PROMETHEUS = "text/plain; version=0.0.4; charset=utf-8"
-NO_STORE = {hdrs.CACHE_CONTROL: "no-store"}
+NO_STORE = {"Cache-Control": "no-store"}
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -42,33 +42,34 @@ class Subject(Protocol):
     async def pools(self) -> list[dict[str, Any]]:
         """Each worker's view of the pools."""
 
-    async def purge(self, url: str) -> int:
-        """Entries forgotten in all workers. Raises ValueError for what is no absolute URL."""
+    async def purge(self, url: str) -> tuple[int, list[str]]:
+        """Entries forgotten in all workers, and what went wrong. Raises ValueError for what is no absolute URL."""
 
     async def reload(self) -> list[str]:
         """Errors; none if the configuration in the file is now the running one."""
 
 
 class Admin:
-    """The listener. :meth:`open` may be called again to move it."""
+    """The listener, from :meth:`serve` to :meth:`close`."""
 
     def __init__(self, subject: Subject) -> None:
         self._subject = subject
         self._runner: web.AppRunner | None = None
+        self._path = ""
 
-    async def open(self, address: AddressValue) -> None:
-        """Listen on ``address`` in place of what was listened on before. Raises ListenError; then nothing changes."""
-        sock = listen_alone(address)
-        runner = web.AppRunner(self._application(), handle_signals=False, access_log=None, shutdown_timeout=1.0)
-        await runner.setup()
-        await web.SockSite(runner, sock).start()
-        await self.close()
-        self._runner = runner
+    async def serve(self, sock: socket.socket) -> None:
+        """Answer on a listening socket, which is closed with the listener."""
+        self._path = sock.getsockname() if sock.family == socket.AF_UNIX else ""
+        self._runner = web.AppRunner(self._application(), handle_signals=False, access_log=None, shutdown_timeout=1.0)
+        await self._runner.setup()
+        await web.SockSite(self._runner, sock).start()
 
     async def close(self) -> None:
         runner, self._runner = self._runner, None
         if runner is not None:
             await runner.cleanup()
+            if self._path:
+                remove_file(self._path)
 
     def _application(self) -> web.Application:
         app = web.Application(client_max_size=LARGEST_BODY, middlewares=[_errors_as_json, _guard])
@@ -91,7 +92,7 @@ class Admin:
 
     async def _metrics(self, _: web.Request) -> web.Response:
         return web.Response(
-            body=render(await self._subject.metrics()), headers={hdrs.CONTENT_TYPE: PROMETHEUS} | NO_STORE
+            body=render(await self._subject.metrics()), headers={"Content-Type": PROMETHEUS, **NO_STORE}
         )
 
     async def _config(self, request: web.Request) -> web.Response:
@@ -110,9 +111,10 @@ class Admin:
         if not isinstance(url, str) or set(order) != {"url"}:
             raise web.HTTPBadRequest(text='wanted: {"url": "https://host/path"}')
         try:
-            return _json({"purged": await self._subject.purge(url)})
+            purged, errors = await self._subject.purge(url)
         except ValueError as error:
             raise web.HTTPBadRequest(text=str(error)) from None
+        return _json({"purged": purged, "errors": errors} if errors else {"purged": purged}, 502 if errors else 200)
 
     async def _reload(self, request: web.Request) -> web.Response:
         await _order(request)
@@ -170,4 +172,6 @@ def _prefers_json(request: web.Request) -> bool:
 
 def _json(value: Any, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:
     text = json.dumps(value, ensure_ascii=False) + "\n"
-    return web.Response(text=text, status=status, content_type="application/json", headers={**NO_STORE, **(headers or {})})
+    return web.Response(
+        text=text, status=status, content_type="application/json", headers={**NO_STORE, **(headers or {})}
+    )

@@ -17,6 +17,7 @@ logger = logging.getLogger("edgeproxy.supervisor")
 
 LONGEST = 16 * 1024 * 1024  # bytes of one line; a large configuration's text fits
 TIMEOUT = 5.0
+LAST_ANSWERS = 1.0
 
 Handler = Callable[..., Awaitable[Any]]
 
@@ -73,7 +74,9 @@ class Bus:
             self._end()
 
     async def close(self) -> None:
-        """Send what is still to be sent, and hang up."""
+        """Finish the answers at hand, and hang up."""
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=LAST_ANSWERS)
         self._end()
         try:
             self._writer.close()

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 import time
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from edgeproxy.observe.metrics import Metrics
 from edgeproxy.supervisor.backoff import Backoff
 from edgeproxy.supervisor.bus import BusError, RefusedError
 from edgeproxy.supervisor.process import WorkerProcess, ending
-from edgeproxy.supervisor.sockets import Sockets
 from edgeproxy.supervisor.totals import Totals
 
 logger = logging.getLogger("edgeproxy.supervisor")
@@ -21,12 +22,16 @@ LAST_SECONDS = 2.0  # for a drained worker to exit, before it is killed
 
 
 class Generation:
-    """``text`` is the configuration that workers started from now on are given; ``path`` names it in their errors."""
+    """``text`` is the configuration that workers started from now on are given; ``path`` names it in their errors;
+    ``sockets`` are each worker's, by address.
+    """
 
-    def __init__(self, text: str, path: str, size: int, sockets: Sockets, totals: Totals, metrics: Metrics) -> None:
+    def __init__(
+        self, text: str, path: str, sockets: Sequence[Mapping[str, socket.socket]], totals: Totals, metrics: Metrics
+    ) -> None:
         self.text = text
         self.path = path
-        self.size = size
+        self.size = len(sockets)
         self.leaving = False
         self._sockets = sockets
         self._totals = totals
@@ -114,12 +119,13 @@ class Generation:
 
     async def _live(self, number: int, first: asyncio.Future[None]) -> str:
         """One worker's life; returns how it ended."""
-        sockets = self._sockets.lend(number)
+        sockets = self._sockets[number]
         try:
             worker = self._workers[number] = await WorkerProcess.spawn(sockets)
         except OSError as error:
             _settle(first, BusError(f"no process could be started: {error}"))
             return str(error)
+        self._totals.born(worker.pid)
         try:
             await worker.start(self.text, self.path, sockets)
             _settle(first, None)

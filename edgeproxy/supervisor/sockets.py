@@ -53,16 +53,16 @@ class Sockets:
             self._open = {address: sockets for address, sockets in self._open.items() if sockets}
             raise
 
-    def bound(self) -> list[AddressValue]:
-        """The addresses that are open, with the ports they really have."""
+    def bound(self) -> list[tuple[str, AddressValue]]:
+        """The addresses as configured, each with the one that is open: port 0 has become a real one."""
         return [
-            address if address.path else address._replace(port=sockets[0].getsockname()[1])
+            (str(address), address if address.path else address._replace(port=sockets[0].getsockname()[1]))
             for address, sockets in self._open.items()
         ]
 
-    def lend(self, worker: int) -> dict[str, socket.socket]:
+    def lend(self, addresses: Iterable[AddressValue], worker: int) -> dict[str, socket.socket]:
         """The sockets of one worker, by address."""
-        return {str(address): sockets[0 if address.path else worker] for address, sockets in self._open.items()}
+        return {str(address): self._open[address][0 if address.path else worker] for address in addresses}
 
     def keep(self, addresses: Iterable[AddressValue], workers: int) -> None:
         """Close this process's copy of all other sockets; workers that still serve one have their own."""
@@ -75,7 +75,13 @@ class Sockets:
             if not self._open[address]:
                 del self._open[address]
                 if address.path:
-                    Path(address.path).unlink(missing_ok=True)
+                    remove_file(address.path)
+
+    def release(self) -> None:
+        """Close this process's copies, so that an address is closed when the last worker leaves it."""
+        for sockets in self._open.values():
+            for sock in sockets:
+                sock.close()
 
     def close(self) -> None:
         self.keep((), 0)
@@ -87,6 +93,11 @@ class Sockets:
 def listen_alone(address: AddressValue) -> socket.socket:
     """A listening socket that shares its address with no other. Raises ListenError."""
     return _opened(address, reuse_port=False)
+
+
+def remove_file(path: str) -> None:
+    """Take away the file of a Unix socket that was closed."""
+    Path(path).unlink(missing_ok=True)
 
 
 def _first(address: AddressValue) -> socket.socket:

@@ -6,29 +6,34 @@ import asyncio
 import logging
 import os
 import signal
-import time
-from collections.abc import Coroutine
+import socket
+from collections.abc import Coroutine, Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from edgeproxy import __version__
 from edgeproxy.cache.key import of_url
 from edgeproxy.config.errors import ConfigErrors
 from edgeproxy.config.load import load_file, load_text
-from edgeproxy.config.schema import AdminConfig, Config
+from edgeproxy.config.schema import AdminConfig, Config, DrainConfig
 from edgeproxy.config.units import AddressValue, parse_address
 from edgeproxy.config.watch import Watch, files_of
 from edgeproxy.observe import error_log
 from edgeproxy.observe.metrics import Dump, Metrics
-from edgeproxy.supervisor.admin import Admin
 from edgeproxy.supervisor.bus import BusError
 from edgeproxy.supervisor.generation import Generation
-from edgeproxy.supervisor.sockets import ListenError, Sockets
+from edgeproxy.supervisor.process import WorkerProcess
+from edgeproxy.supervisor.sockets import ListenError, Sockets, listen_alone
 from edgeproxy.supervisor.totals import Totals
+
+if TYPE_CHECKING:
+    from edgeproxy.supervisor.admin import Admin
 
 logger = logging.getLogger("edgeproxy.supervisor")
 
 COLLECT_EVERY = 5.0  # seconds between looks at the workers' counters: what a worker that is killed may take along
+
+_T = TypeVar("_T")
 
 FAILED = 1
 CUT_SHORT = 130
@@ -44,7 +49,7 @@ class Supervisor:
         self._leaving: dict[Generation, asyncio.Task[None]] = {}
         self._sockets = Sockets()
         self._totals = Totals()
-        self._admin = Admin(self)
+        self._admin: Admin | None = None
         self._watch = Watch([path])
         self._tasks: set[asyncio.Task[Any]] = set()
         self._reloading = asyncio.Lock()
@@ -87,7 +92,7 @@ class Supervisor:
             for task in list(self._tasks):
                 task.cancel()
             await asyncio.gather(*(generation.kill() for generation in self._generations))
-            await self._admin.close()
+            await self._serve_admin(None)
             self._sockets.close()
 
     def _end(self, life: asyncio.Task[None]) -> None:
@@ -100,10 +105,12 @@ class Supervisor:
     async def _live(self) -> None:
         text, config = _read(self._path)
         error_log.configure(config.log.level, "edgeproxy")
-        if config.admin is not None:
-            await self._admin.serve(Admin.listen(config.admin))
+        admin = None if config.admin is None else _listen_admin(config.admin)
         self._config = config
-        self._generation = await self._begin(text, config)
+        beginning = self._spawn(self._begin(text, config))
+        await asyncio.sleep(0)  # the workers' processes start while this one imports what the admin listener needs
+        await self._serve_admin(admin)
+        self._generation = await beginning
         self._announce(config)
         self._watch.watch(files_of(self._path, config))
         background = (self._spawn(self._watch.run(self._file_changed)), self._spawn(self._collect_always()))
@@ -150,7 +157,7 @@ class Supervisor:
         if before is None or generation is None:
             raise BusError("the proxy has not started")
         moved = config.admin != before.admin
-        admin = Admin.listen(config.admin) if moved and config.admin is not None else None
+        admin = _listen_admin(config.admin) if moved and config.admin is not None else None
         try:
             if config.listeners == before.listeners and _workers(config) == generation.size:
                 await generation.reload(text, config.drain.grace)
@@ -161,12 +168,10 @@ class Supervisor:
                 admin.close()
             raise
         if moved:
-            await self._admin.close()
-        if admin is not None:
-            await self._admin.serve(admin)
+            await self._serve_admin(admin)
 
     async def _replace(self, old: Generation, text: str, config: Config, before: Config) -> None:
-        """Start new workers beside the old ones, on the sockets of addresses that stay; when they serve, the old drain."""
+        """Start new workers beside the old ones, on the same sockets where addresses stay; then the old ones drain."""
         try:
             self._generation = await self._begin(text, config)
         except BaseException:
@@ -177,9 +182,10 @@ class Supervisor:
         self._announce(config)
 
     async def _begin(self, text: str, config: Config) -> Generation:
-        size = _workers(config)
-        self._sockets.provide(_addresses(config), size)
-        generation = Generation(text, self._path, size, self._sockets, self._totals, self._metrics)
+        size, addresses = _workers(config), _addresses(config)
+        self._sockets.provide(addresses, size)
+        sockets = [self._sockets.lend(addresses, number) for number in range(size)]
+        generation = Generation(text, self._path, sockets, self._totals, self._metrics)
         await generation.start()
         return generation
 
@@ -193,3 +199,131 @@ class Supervisor:
     async def _file_changed(self) -> None:
         logger.info("a file of the configuration changed")
         await self.reload()
+
+    async def _serve_admin(self, sock: socket.socket | None) -> None:
+        """Have the admin listener on ``sock``, or none, in place of the one before."""
+        if self._admin is not None:
+            await self._admin.close()
+            self._admin = None
+        if sock is not None:
+            from edgeproxy.supervisor.admin import Admin
+
+            self._admin = Admin(self)
+            await self._admin.serve(sock)
+
+    # What the admin listener shows and steers.
+
+    def health(self) -> dict[str, Any]:
+        generation = self._generation
+        ready, size = (0, 0) if generation is None else (generation.ready, generation.size)
+        if self._stop.is_set():
+            status = "draining"
+        elif generation is None:
+            status = "starting"
+        else:
+            status = "ready" if ready == size else "degraded" if ready else "down"
+        return {"status": status, "workers": {"configured": size, "ready": ready}}
+
+    def config(self) -> dict[str, Any]:
+        return {} if self._config is None else self._config.model_dump(mode="json")
+
+    async def metrics(self) -> Dump:
+        await self._collect()
+        return self._totals.sum(self._metrics.dump())
+
+    async def pools(self) -> list[dict[str, Any]]:
+        return [
+            {"pid": worker.pid, "error": str(answer)}
+            if isinstance(answer, BaseException)
+            else {"pid": worker.pid, "pools": answer}
+            for worker, answer in await self._ask("pools")
+        ]
+
+    async def purge(self, url: str) -> tuple[int, list[str]]:
+        of_url(url)  # raises ValueError before any worker is bothered
+        purged, errors = 0, []
+        for worker, answer in await self._ask("purge", url=url):
+            if isinstance(answer, BaseException):
+                errors.append(f"worker {worker.pid}: {answer}")
+            else:
+                purged += answer
+        return purged, errors
+
+    async def _reopen(self) -> None:
+        for worker, answer in await self._ask("reopen"):
+            if isinstance(answer, BaseException):
+                logger.error("worker %d: log not reopened: %s", worker.pid, answer)
+
+    async def _collect(self) -> None:
+        for worker, answer in await self._ask("metrics"):
+            if not isinstance(answer, BaseException):
+                self._totals.seen(worker.pid, answer)
+
+    async def _collect_always(self) -> None:
+        while True:
+            await asyncio.sleep(COLLECT_EVERY)
+            await self._collect()
+
+    async def _ask(self, what: str, **arguments: Any) -> list[tuple[WorkerProcess, Any]]:
+        """Ask all workers there are, the draining ones included."""
+        answers = await asyncio.gather(*(generation.ask(what, **arguments) for generation in self._generations))
+        return [answer for part in answers for answer in part]
+
+    def _count_workers(self) -> list[tuple[tuple[str, ...], float]]:
+        health = self.health()["workers"]
+        alive = sum(len(generation.workers) for generation in self._generations)
+        return [
+            (("configured",), health["configured"]),
+            (("ready",), health["ready"]),
+            (("other",), alive - health["ready"]),
+        ]
+
+    @property
+    def _generations(self) -> list[Generation]:
+        current = [] if self._generation is None or self._generation in self._leaving else [self._generation]
+        return [*current, *self._leaving]
+
+    def _announce(self, config: Config) -> None:
+        if config.admin is not None:
+            logger.info("admin on %s", _url(parse_address(config.admin.address), tls=False))
+        tls = {listener.address for listener in config.listeners if listener.tls is not None}
+        for listener, address in self._sockets.bound():
+            logger.info("listening on %s", _url(address, tls=listener in tls))
+
+    def _spawn(self, work: Coroutine[Any, Any, _T]) -> asyncio.Task[_T]:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+
+def _read(path: str) -> tuple[str, Config]:
+    """The text of a configuration and what it says. Raises ConfigErrors."""
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        load_file(path)  # says what is wrong with the file
+        raise
+    return text, load_text(text, path)
+
+
+def _workers(config: Config) -> int:
+    return len(os.sched_getaffinity(0)) if config.workers == "auto" else config.workers
+
+
+def _addresses(config: Config) -> list[AddressValue]:
+    return [parse_address(listener.address) for listener in config.listeners]
+
+
+def _listen_admin(config: AdminConfig) -> socket.socket:
+    return listen_alone(parse_address(config.address))
+
+
+def _url(address: AddressValue, *, tls: bool) -> str:
+    return str(address) if address.path else f"{'https' if tls else 'http'}://{address}"
+
+
+def _failed(lines: Iterable[str]) -> int:
+    for line in lines:
+        logger.error("%s", line)
+    return FAILED

@@ -12,13 +12,16 @@ class Totals:
         self._last: dict[int, Dump] = {}
         self._gone: Dump = []
 
+    def born(self, pid: int) -> None:
+        self._last[pid] = []
+
     def seen(self, pid: int, dump: Dump) -> None:
-        self._last[pid] = dump
+        """Take a worker's dump; one that comes when the worker is gone already is not counted."""
+        if pid in self._last:
+            self._last[pid] = dump
 
     def gone(self, pid: int) -> None:
-        dump = self._last.pop(pid, None)
-        if dump is not None:
-            self._gone = merge([self._gone, lasting(dump)])
+        self._gone = merge([self._gone, lasting(self._last.pop(pid))])
 
     def sum(self, *others: Dump) -> Dump:
         """The sum of all workers there have been, and of ``others``."""

@@ -89,9 +89,8 @@ class Worker:
             self._server = server
             self._configure_logs(config, log)
             self._observer.start()
-            gc.collect()
-            gc.freeze()
             gc.set_threshold(*GC_THRESHOLD)
+            _freeze()
 
     async def reload(self, text: str, path: str) -> None:
         """Swap to another configuration for the same listeners; when it raises, nothing has changed."""
@@ -108,6 +107,8 @@ class Worker:
             services.cache.memory.limit = config.cache.memory
             server.reload_certificates()
             self._configure_logs(config, log)
+            del previous
+            _freeze()
 
     async def drain(self, grace: float, delay: float) -> Dump:
         """End what is under way and leave; returns the last metrics."""
@@ -201,6 +202,13 @@ class Worker:
 def _resident() -> list[tuple[tuple[str, ...], float]]:
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return [((), pages * PAGE)]
+
+
+def _freeze() -> None:
+    """Free what the last configuration leaves behind, and keep the collector off what the next exchanges share."""
+    gc.unfreeze()
+    gc.collect()
+    gc.freeze()
 
 
 def main() -> None:

@@ -53,17 +53,14 @@ class _PySpy:
     @staticmethod
     def command(path: str, pid: int, seconds: float, output: Path) -> list[str]:
         return [
-            path, "record", "--native", "-f", "raw", "-r", str(SAMPLES_PER_SECOND),
+            path, "record", "--native", "--function", "-f", "raw", "-r", str(SAMPLES_PER_SECOND),
             "-d", str(round(seconds)), "-p", str(pid), "-o", str(output),
         ]  # fmt: skip
 
     @staticmethod
     def read(path: str, output: Path) -> str:
         own, total, samples = shares(output.read_text().splitlines())
-        lines = ["  own   with callees"]
-        for frame, count in own.most_common(LINES):
-            lines.append(f"{100 * count / samples:5.1f}  {100 * total[frame] / samples:5.1f}  {frame}")
-        return "\n".join(lines)
+        return "\n\n".join((_table("own time", own, samples), _table("time with callees", total, samples)))
 
 
 class _Perf:
@@ -82,6 +79,11 @@ class _Perf:
 
 
 _TOOLS: tuple[tuple[str, type[_PySpy | _Perf]], ...] = (("py-spy", _PySpy), ("perf", _Perf))
+
+
+def _table(title: str, counts: Counter[str], samples: int) -> str:
+    lines = (f"{100 * count / samples:5.1f}  {frame}" for frame, count in counts.most_common(LINES))
+    return "\n".join((f"    %  {title}", *lines))
 
 
 def _find(name: str) -> str | None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import threading
 from collections.abc import Iterator
-from typing import NamedTuple
 
 import pytest
 from hypothesis import given, settings
@@ -12,35 +12,47 @@ from hypothesis import strategies as st
 
 from tests.fuzz.strategies import Given, answers, damaged, segments
 from tests.support.client import Answer, NotHTTP, RawClient, Unfinished, first_answer
-from tests.support.inprocess import InProcessEdge, site
+from tests.support.inprocess import InProcessEdge
 from tests.support.origin import Hang, RecordedRequest, RecordingOrigin, answer
+from tests.support.site import config as site_config
 
 _DEEP = settings(settings.get_profile("default"), max_examples=4000, deadline=None, database=None)
 _PLAIN = b"the answer that follows"
 _BROKEN = {502, 504}
 
 
-class Wire(NamedTuple):
-    edge: InProcessEdge
-    origin: RecordingOrigin
-    scripts: dict[bytes, list[bytes | Hang]]
-    targets: Iterator[bytes]
+class Wire:
+    """The proxy, and an origin that answers each target by its script, if it has one."""
+
+    def __init__(self, origin: RecordingOrigin) -> None:
+        config = site_config(origin.url, limits={"connections_per_client": 20000}, middleware={"bot_check": False})
+        config["pools"]["site"] |= {"outlier": False, "retry": False, "timeouts": {"first_byte": "5s"}}
+        self.edge = InProcessEdge(config)
+        self.scripts: dict[bytes, list[bytes | Hang]] = {}
+        self.played = threading.Event()
+        """The origin has sent all of a script, as far as the proxy took it."""
+        self.targets = (b"/%d" % number for number in itertools.count())
+
+    def tell(self, request: RecordedRequest) -> Iterator[bytes | Hang]:
+        script = self.scripts.get(request.target)
+        if script is None:
+            yield answer(200, _PLAIN, b"Cache-Control: no-store")
+            return
+        try:
+            for piece in script:
+                yield piece
+                self.edge.settle()  # so that the next piece arrives by itself
+        finally:
+            self.played.set()
 
 
 @pytest.fixture(scope="module")
 def wire() -> Iterator[Wire]:
-    scripts: dict[bytes, list[bytes | Hang]] = {}
-
-    def tell(request: RecordedRequest) -> Iterator[bytes | Hang]:
-        for piece in scripts.get(request.target) or [answer(200, _PLAIN, b"Cache-Control: no-store")]:
-            yield piece
-            edge.settle()  # so that the next piece arrives by itself
-
-    with RecordingOrigin(tell) as origin:
-        config = site(origin.url, limits={"connections_per_client": 20000}, middleware={"bot_check": False})
-        config["pools"]["site"] |= {"outlier": False, "retry": False, "timeouts": {"first_byte": "5s"}}
-        with InProcessEdge(config) as edge:
-            yield Wire(edge, origin, scripts, (b"/%d" % number for number in itertools.count()))
+    with RecordingOrigin() as origin:
+        wire = Wire(origin)
+        origin.answer = wire.tell
+        with wire.edge:
+            yield wire
 
 
 def _get(method: bytes, target: bytes) -> bytes:
@@ -51,10 +63,14 @@ def _relayed(wire: Wire, method: bytes, script: list[bytes | Hang]) -> Answer | 
     """What the client sees of a scripted answer, None if it broke; whatever it was, the next exchange must be right."""
     target = next(wire.targets)
     wire.scripts[target] = script
+    wire.played.clear()
     with RawClient(wire.edge.address) as client:
         client.send(_get(method, target))
         seen = client.answers(1, (method,))
         assert seen.final or client.closed, "the client waits for ever"
+        # An origin's bytes behind its answer cost it the connection, once they are there to be seen.
+        assert wire.played.wait(5)
+        wire.edge.settle()
         if client.closed:
             assert not seen.final or not seen.final[0].until_close or seen.final[0].get(b"connection") == b"close"
         else:

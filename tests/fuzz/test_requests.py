@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 from tests.fuzz.strategies import Sent, damaged, pipelines, segments
 from tests.support.client import RawClient, ask
-from tests.support.inprocess import InProcessEdge, site
+from tests.support.inprocess import InProcessEdge
 from tests.support.origin import RecordedRequest, RecordingOrigin
+from tests.support.site import config as site_config
 
 _HEAD = re.compile(
     rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+ [/*][\x21-\x7e\x80-\xff]* HTTP/1\.1\r\n"
@@ -44,7 +45,7 @@ def wire() -> Iterator[Wire]:
     with (
         RecordingOrigin(_tell) as origin,
         InProcessEdge(
-            site(origin.url, limits={"connections_per_client": 20000}, middleware={"bot_check": False})
+            site_config(origin.url, limits={"connections_per_client": 20000}, middleware={"bot_check": False})
         ) as edge,
     ):
         yield Wire(edge, origin)

@@ -112,8 +112,3 @@ class _Faults(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         self._faults.append(record.getMessage())
-
-
-def site(origin: str, **more: Any) -> dict[str, Any]:
-    """The smallest configuration: everything goes to ``origin``, an endpoint's URL; ``more`` are further sections."""
-    return {"pools": {"site": {"endpoints": [origin]}}, "routes": [{"name": "all", "pool": "site"}], **more}

@@ -42,7 +42,7 @@ def demo(config: Path) -> Iterator[subprocess.Popen[str]]:
 
 
 def start(config: Path) -> subprocess.Popen[str]:
-    command = [str(Path(sys.executable).with_name("edgeproxy")), "demo", "--port", "0", "-c", str(config)]
+    command = [str(Path(sys.executable).with_name("edgeproxy")), "demo", "--port", str(free_port()), "-c", str(config)]
     return subprocess.Popen(
         command,
         stdin=subprocess.DEVNULL,

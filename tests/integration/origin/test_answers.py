@@ -133,7 +133,12 @@ async def test_what_is_not_valid_http_is_refused(serve, make_pool, exchange, ans
     with pytest.raises(EdgeError) as caught:
         await pool.fetch(exchange())
     assert (caught.value.kind, caught.value.source, caught.value.status) == (Kind.RESPONSE_INVALID, "origin", 502)
-    assert pool.state()[0] | {"address": ""} == pool.state()[0] | {"address": "", "in_flight": 0, "idle": 0, "failures": 1}
+    assert pool.state()[0] | {"address": ""} == pool.state()[0] | {
+        "address": "",
+        "in_flight": 0,
+        "idle": 0,
+        "failures": 1,
+    }
 
 
 @pytest.mark.parametrize(
@@ -142,7 +147,7 @@ async def test_what_is_not_valid_http_is_refused(serve, make_pool, exchange, ans
         [OK + b"X: " + b"a" * 70_000 + b"\r\nContent-Length: 0\r\n\r\n"],
         [OK + b"".join(b"X-%d: 1\r\n" % i for i in range(300)) + b"Content-Length: 0\r\n\r\n"],
         [OK + b"X: "] + [b"a" * 30_000] * 4,
-        [OK + b"Content-Length: 0\r\n" * 0 + b"X-Y: 1\r\n" * 300],
+        [OK + b"X-Y: 1\r\n" * 300],
     ],
 )
 async def test_too_large_a_head_is_refused(serve, make_pool, exchange, pieces):

@@ -33,7 +33,9 @@ def test_what_is_no_address_is_none(text: str) -> None:
 
 
 @given(st.one_of(V4, V6))
-def test_numbers_and_text_agree_with_the_standard_library(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> None:
+def test_numbers_and_text_agree_with_the_standard_library(
+    address: ipaddress.IPv4Address | ipaddress.IPv6Address,
+) -> None:
     number = to_int(str(address))
     assert number is not None
     back = ipaddress.ip_address(to_text(number))
@@ -41,10 +43,16 @@ def test_numbers_and_text_agree_with_the_standard_library(address: ipaddress.IPv
 
 
 @given(st.lists(st.tuples(V4, st.integers(0, 32)), max_size=8), V4)
-def test_a_set_holds_exactly_its_networks(blocks: list[tuple[ipaddress.IPv4Address, int]], probe: ipaddress.IPv4Address) -> None:
+def test_a_set_holds_exactly_its_networks(
+    blocks: list[tuple[ipaddress.IPv4Address, int]], probe: ipaddress.IPv4Address
+) -> None:
     networks = [ipaddress.IPv4Network((address, prefix), strict=False) for address, prefix in blocks]
     addresses = AddressSet(networks)
-    for address in (probe, *(block.network_address for block in networks), *(block.broadcast_address for block in networks)):
+    for address in (
+        probe,
+        *(block.network_address for block in networks),
+        *(block.broadcast_address for block in networks),
+    ):
         assert (str(address) in addresses) is any(address in block for block in networks)
 
 

@@ -76,7 +76,7 @@ def test_nothing_on_the_left_hides_what_a_trusted_proxy_wrote_on_the_right(forge
     assert next(hops_forwarded(field)) == Hop(b"198.51.100.9:1234", b"https")
 
 
-@given(st.text("\t !#\"\\,;=abcfor0123456789.:", max_size=30))
+@given(st.text('\t !#"\\,;=abcfor0123456789.:', max_size=30))
 def test_no_quoted_text_passes_for_elements_of_its_own(text: str) -> None:
     written = forwarded_element("198.51.100.9", b"https", text.encode() or b"x")
     hops = list(hops_forwarded(b"for=203.0.113.5, " + written))
@@ -85,7 +85,7 @@ def test_no_quoted_text_passes_for_elements_of_its_own(text: str) -> None:
 
 def test_a_field_full_of_commas_takes_no_time() -> None:
     began = time.process_time()
-    assert list(hops_forwarded(b'for="' + b"," * 60_000)) == [None]
+    assert list(hops_forwarded(b'for="' + b",x" * 30_000)) == [None]
     assert len(list(hops_forwarded(b"for=192.0.2.1," * 5_000))) <= 32
     assert time.process_time() - began < 0.2
 
@@ -118,7 +118,9 @@ def test_a_walk_ends_after_32_hops() -> None:
 
 def test_scheme_and_host_come_from_the_clients_own_element() -> None:
     field = b"for=203.0.113.5;proto=gopher, for=198.51.100.9;proto=https;host=a.example, for=10.0.0.2;proto=http"
-    assert walk("10.0.0.1", hops_forwarded(field), TRUSTED.__contains__) == Origin("198.51.100.9", b"https", b"a.example")
+    assert walk("10.0.0.1", hops_forwarded(field), TRUSTED.__contains__) == Origin(
+        "198.51.100.9", b"https", b"a.example"
+    )
 
 
 @pytest.mark.parametrize(

@@ -15,8 +15,12 @@ async function load(path) {
   return answer.json();
 }
 
+let chosen;
+
 async function choose(id) {
+  chosen = id;
   const station = await load(`/api/stations/${id}`);
+  if (chosen !== id) return; // a later choice was quicker
   for (const button of list.querySelectorAll("button")) button.setAttribute("aria-pressed", button.dataset.id === id);
   for (const point of map.children) point.classList.toggle("chosen", point.dataset.id === id);
   const facts = document.createElement("dl");

@@ -8,11 +8,11 @@ REFUSED = (400,)
 TAKEN = (200,)
 EITHER = (200, 400)
 
-_LINE = "RFC 9112 §3: method SP request-target SP HTTP-version CRLF"
+_LINE = "RFC 9112 §3: method SP request-target SP HTTP-version CRLF; several spaces may be read as one"
 
 _LINES: dict[str, tuple[tuple[int, ...], bytes]] = {
-    "two spaces before the target": (REFUSED, b"GET  / HTTP/1.1\r\n"),
-    "two spaces before the version": (REFUSED, b"GET /  HTTP/1.1\r\n"),
+    "two spaces before the target": (EITHER, b"GET  / HTTP/1.1\r\n"),
+    "two spaces before the version": (EITHER, b"GET /  HTTP/1.1\r\n"),
     "tab before the target": (REFUSED, b"GET\t/ HTTP/1.1\r\n"),
     "tab before the version": (REFUSED, b"GET /\tHTTP/1.1\r\n"),
     "trailing space": (REFUSED, b"GET / HTTP/1.1 \r\n"),

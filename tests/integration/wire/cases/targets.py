@@ -196,7 +196,7 @@ def _cases() -> list[Case]:
             "absolute-form without Host",
             "absolute-form",
             message(b"GET http://a.example/ HTTP/1.1"),
-            EITHER,
+            REFUSED,
             "RFC 9112 §3.2: Host is required even beside absolute-form",
         ),
         Case(

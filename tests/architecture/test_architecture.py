@@ -1,0 +1,175 @@
+"""The shape of the code: who imports whom, how long a file may be, what stands in none, and how fast it starts."""
+
+from __future__ import annotations
+
+import ast
+import re
+import statistics
+import subprocess
+import sys
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+MODULES = sorted(path.relative_to(ROOT) for part in ("edgeproxy", "middleware") for path in (ROOT / part).rglob("*.py"))
+ROOMS = {path.parts[1].removesuffix(".py") for path in MODULES if path.parts[0] == "edgeproxy"}
+
+# What a room, or one module of it, may import at run time beside itself. Names for annotations alone do not count.
+MAY_IMPORT: dict[str, set[str]] = {
+    "errors": set(),
+    "clock": set(),
+    "http": {"errors"},
+    "config.errors": set(),
+    "config.fields": {"config", "http"},
+    "config.units": {"http", "errors"},
+    "config.values": {"http", "errors"},
+    "jose": {"clock", "errors", "http", "observe", "pipeline"},
+    "observe": {"clock", "errors", "http", "pipeline"},
+    "pipeline": {"clock", "errors", "http"},
+    "routing": {"errors", "http", "pipeline"},
+    "listener": {"clock", "config", "errors", "http", "observe", "pipeline", "routing"},
+    "cache": {"clock", "errors", "http", "observe", "pipeline"},
+    "origin": {"clock", "config", "errors", "http", "observe", "pipeline"},
+}
+
+ENGINE_LINES, STAGE_LINES, MOST_LINES = 400, 200, 600
+LONGER: dict[str, str] = {}  # file: the reason why it may be longer; never beyond MOST_LINES
+
+# Files without a test file of their own: the reason.
+TESTED_ELSEWHERE: dict[str, str] = {
+    "edgeproxy/config/snapshot.py": "values without behaviour",
+    "edgeproxy/demo/__main__.py": "one call",
+    "edgeproxy/pipeline/exchange.py": "values without behaviour",
+}
+
+OBVIOUS_LINES = 12  # a public function no longer than this may speak for itself
+
+
+def name(path: Path) -> str:
+    return path.as_posix()
+
+
+@cache
+def tree(path: Path) -> ast.Module:
+    return ast.parse((ROOT / path).read_text(encoding="utf-8"), name(path))
+
+
+def imports(path: Path) -> Iterator[str]:
+    """Modules imported at run time, late imports too, as dotted names."""
+    skipped = {
+        inner
+        for node in ast.walk(tree(path))
+        if isinstance(node, ast.If) and ast.unparse(node.test) in {"TYPE_CHECKING", "typing.TYPE_CHECKING"}
+        for statement in node.body
+        for inner in ast.walk(statement)
+    }
+    for node in ast.walk(tree(path)):
+        if node in skipped:
+            continue
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{name(path)}:{node.lineno}: imports are absolute"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def test_there_is_something_to_look_at() -> None:
+    assert len(MODULES) > 30
+    assert {room.partition(".")[0] for room in MAY_IMPORT} <= ROOMS
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name)
+def test_imports_point_one_way(path: Path) -> None:
+    found = {dotted for dotted in imports(path) if dotted.partition(".")[0] in {"edgeproxy", "middleware", "tests"}}
+    assert not [dotted for dotted in found if dotted.startswith("tests.")]
+    if path.parts[0] == "middleware":
+        return
+    assert not [dotted for dotted in found if dotted.startswith("middleware")], "the engine never imports middleware"
+    room = path.parts[1].removesuffix(".py")
+    allowed = MAY_IMPORT.get(f"{room}.{path.stem}", MAY_IMPORT.get(room))
+    if allowed is not None:
+        rooms = {dotted.split(".")[1] for dotted in found} & ROOMS
+        assert rooms - {room} <= allowed, f"{name(path)} may import {sorted(allowed)}"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name)
+def test_a_file_fits_on_a_few_screens(path: Path) -> None:
+    limit = STAGE_LINES if path.parts[0] == "middleware" else ENGINE_LINES
+    limit = MOST_LINES if name(path) in LONGER else limit
+    assert len((ROOT / path).read_text(encoding="utf-8").splitlines()) <= limit
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name)
+def test_a_file_has_its_tests(path: Path) -> None:
+    if path.name == "__init__.py" or name(path) in TESTED_ELSEWHERE:
+        return
+    folder = path.parent.relative_to("edgeproxy") if path.parts[0] == "edgeproxy" else path.parent
+    own = ROOT / "tests/unit" / folder / f"test_{path.stem}.py"
+    assert own.exists() or list((ROOT / "tests/integration").rglob(own.name)), f"neither {own} nor one in integration"
+
+
+@pytest.mark.parametrize("path", [*TESTED_ELSEWHERE, *LONGER])
+def test_exceptions_are_of_files_that_exist(path: str) -> None:
+    assert (ROOT / path).is_file()
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name)
+def test_nothing_is_left_undone_and_nothing_is_asserted(path: Path) -> None:
+    text = (ROOT / path).read_text(encoding="utf-8")
+    assert not re.search(r"\b(?:TODO|FIXME|XXX)\b", text)
+    # Operator input is answered with errors, and python -O would take the check away.
+    assert not [node.lineno for node in ast.walk(tree(path)) if isinstance(node, ast.Assert)]
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name)
+def test_what_is_public_says_what_it_is(path: Path) -> None:
+    assert ast.get_docstring(tree(path)) or not tree(path).body, "a module has a docstring"
+    silent = [f"{name(path)}:{node.lineno} {node.name}" for node in public(tree(path)) if not speaks(node)]
+    assert not silent
+
+
+Definition = ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
+
+
+def public(scope: ast.Module | ast.ClassDef) -> Iterator[Definition]:
+    """Methods of a class that inherits, and a parser's callbacks, are described where they are asked for."""
+    for node in scope.body:
+        if isinstance(node, Definition) and not node.name.startswith("_"):
+            told = isinstance(scope, ast.ClassDef) and (bool(scope.bases) or node.name.startswith("on_"))
+            if not told or isinstance(node, ast.ClassDef):
+                yield node
+            if isinstance(node, ast.ClassDef):
+                yield from public(node)
+
+
+def speaks(node: Definition) -> bool:
+    if ast.get_docstring(node):
+        return True
+    if isinstance(node, ast.ClassDef):
+        return node.name == "Config"
+    return (node.end_lineno or node.lineno) - node.body[0].lineno < OBVIOUS_LINES
+
+
+def test_the_command_starts_fast() -> None:
+    """CPU time, which other work on the machine does not count for; the median of three, the first one warms up."""
+    code = "import time; start = time.process_time(); import edgeproxy.cli; print(time.process_time() - start)"
+    taken = [float(run(code)) for _ in range(4)][1:]
+    assert statistics.median(taken) < 0.5
+
+
+def test_heavy_libraries_wait_until_they_are_needed() -> None:
+    code = (
+        "import sys, edgeproxy.cli; print(*{'onnxruntime', 'numpy', 'PIL', 'redis', 'cryptography'} & set(sys.modules))"
+    )
+    assert run(code).split() == []
+
+
+def run(code: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60, cwd=ROOT
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout

@@ -1,0 +1,197 @@
+"""What a client may use up: time, size, count. Short limits, the real proxy."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import pytest
+
+from tests.support.client import RawClient, ask
+from tests.support.processes import EdgeProcess
+from tests.support.servers import wait_until
+from tests.support.site import Site, config, request
+
+LIMITS = {
+    "head_size": "4KB",
+    "header_count": 20,
+    "body_size": "100KB",
+    "connections_per_client": 5,
+    "head_timeout": "600ms",
+    "body_timeout": "600ms",
+    "idle_timeout": "600ms",
+    "write_timeout": "600ms",
+}
+SOON = 4.0  # seconds: well beyond the limits, well below the defaults
+
+
+class Wire(NamedTuple):
+    edge: EdgeProcess
+    origin: Site
+
+
+@pytest.fixture(scope="module")
+def wire() -> Iterator[Wire]:
+    with Site() as origin, EdgeProcess(config(origin.url, limits=LIMITS, middleware={"bot_check": False})) as edge:
+        yield Wire(edge, origin)
+
+
+@pytest.fixture
+def client(wire: Wire) -> Iterator[RawClient]:
+    with RawClient(wire.edge.address, timeout=SOON) as client:
+        yield client
+
+
+def _refused(client: RawClient) -> list[int]:
+    """The statuses until the connection closed."""
+    client.read_to_close(SOON)
+    assert client.closed, "still open"
+    return client.answers(1).statuses
+
+
+# Time.
+
+
+def test_half_a_head_ends_with_408(client: RawClient) -> None:
+    client.send(b"GET / HTTP/1.1\r\nHost: a.exa")
+    assert _refused(client) == [408]
+
+
+def test_a_head_that_drips_ends_with_408(client: RawClient) -> None:
+    client.send(b"GET / HTTP/1.1\r\nHost: a.example\r\nX: ")
+    deadline = time.monotonic() + SOON
+    while not client.closed and time.monotonic() < deadline:
+        client.send(b"a")
+        client.read_some(0.05)
+    assert client.closed, "kept alive by drops"
+    assert client.received.startswith(b"HTTP/1.1 408 ")
+
+
+def test_an_idle_connection_closes_without_a_word(client: RawClient) -> None:
+    assert _refused(client) == []
+    assert not client.received
+
+
+def test_a_kept_connection_closes_without_a_word_when_idle(client: RawClient) -> None:
+    client.send(request())
+    assert _refused(client) == [200]
+
+
+def test_an_idle_connection_after_a_refused_upgrade_closes_without_a_word(client: RawClient) -> None:
+    client.send(request(b"/", b"Connection: Upgrade", b"Upgrade: foo"))
+    assert _refused(client) == [200]
+
+
+def test_a_slow_origin_is_not_the_clients_idleness(client: RawClient, wire: Wire) -> None:
+    def late(_: object) -> Iterator[bytes]:
+        time.sleep(1.5)  # longer than every limit above
+        yield b"HTTP/1.1 200 OK\r\nCache-Control: no-store\r\nContent-Length: 4\r\n\r\nlate"
+
+    wire.origin.on(b"/late", late)
+    client.send(request(b"/late"))
+    assert [a.body for a in client.answers(1).final] == [b"late"]
+
+
+@pytest.mark.parametrize("framing", [b"Content-Length: 100", b"Transfer-Encoding: chunked"])
+def test_a_body_that_stops_ends_with_408_and_is_no_request(client: RawClient, wire: Wire, framing: bytes) -> None:
+    target = b"/stops/" + framing[:1]
+    client.send(request(target, framing, method=b"POST") + (b"5\r\nhello\r\n" if b"chunked" in framing else b"hello"))
+    assert _refused(client) == [408]
+    assert not any(seen.complete for seen in wire.origin.to(target))
+
+
+def test_a_client_that_does_not_read_is_cut_off(wire: Wire) -> None:
+    block = b"x" * 65536
+    wire.origin.on(
+        b"/large",
+        lambda _: iter(
+            [b"HTTP/1.1 200 OK\r\nCache-Control: no-store\r\nContent-Length: 104857600\r\n\r\n", *[block] * 1600]
+        ),
+    )
+    wire.origin.aborted.clear()
+    with RawClient(wire.edge.address, receive_buffer=4096) as client:
+        client.send(request(b"/large"))
+        assert wire.origin.aborted.wait(SOON), "a client that takes nothing holds an origin"
+
+
+# Size and count.
+
+
+@pytest.mark.parametrize(
+    ("status", "sent"),
+    [
+        (431, request(b"/", b"X: " + b"a" * 5000)),
+        (431, request(b"/", *[b"X-%d: a" % number for number in range(30)])),
+        (431, request(b"/", *[b"X: a"] * 30)),
+        (414, request(b"/" + b"a" * 5000)),
+        (413, request(b"/big", b"Content-Length: 200000", method=b"POST")),
+        (413, request(b"/big", b"Content-Length: 200000", method=b"POST") + b"x" * 200_000),
+        (413, request(b"/big", b"Content-Length: 200000", b"Expect: 100-continue", method=b"POST")),
+        (
+            413,
+            request(b"/big", b"Transfer-Encoding: chunked", method=b"POST") + b"10000\r\n%b\r\n" % (b"x" * 65536) * 4,
+        ),
+    ],
+    ids=["field", "fields", "one field often", "target", "length", "length and body", "expected body", "chunks"],
+)
+def test_too_much_is_refused_and_not_passed_on(client: RawClient, wire: Wire, status: int, sent: bytes) -> None:
+    client.send(sent)
+    assert _refused(client) == [status]
+    assert not any(seen.complete for seen in wire.origin.to(b"/big"))
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        request(b"/", b"X: " + b"a" * 3500),
+        request(b"/", *[b"X-%d: a" % number for number in range(15)]),
+        request(b"/" + b"a" * 3500),
+        request(b"/", b"Content-Length: 90000", method=b"POST") + b"x" * 90_000,
+    ],
+    ids=["field", "fields", "target", "body"],
+)
+def test_just_below_the_limits_is_served(client: RawClient, sent: bytes) -> None:
+    client.send(sent)
+    assert client.answers(1).statuses == [200]
+
+
+def test_a_head_in_small_pieces_has_the_same_limit(client: RawClient, wire: Wire) -> None:
+    client.send(b"GET / HTTP/1.1\r\nHost: a.example\r\n", *[b"X-%d: %b\r\n" % (n, b"a" * 1000) for n in range(10)])
+    assert _refused(client) == [431]
+
+
+def test_pipelined_requests_each_have_the_limit_to_themselves(client: RawClient) -> None:
+    client.send(request(b"/", b"X: " + b"a" * 3000) * 5)
+    assert client.answers(5).statuses == [200] * 5
+
+
+def test_connections_of_one_client_are_limited_and_others_are_not(wire: Wire) -> None:
+    clients = [RawClient(wire.edge.address, source="127.9.9.9") for _ in range(5)]
+    try:
+        for client in clients:
+            client.send(request())
+            assert client.answers(1).statuses == [200]
+        with RawClient(wire.edge.address, source="127.9.9.9") as sixth:
+            sixth.send(request())
+            sixth.read_to_close(SOON)
+            assert (sixth.closed, bytes(sixth.received)) == (True, b"")
+        with RawClient(wire.edge.address, source="127.9.9.8") as other:
+            other.send(request())
+            assert other.answers(1).statuses == [200]
+    finally:
+        for client in clients:
+            client.socket.close()
+
+    def admitted() -> bool:
+        with RawClient(wire.edge.address, source="127.9.9.9") as again:
+            again.send(request())
+            return again.answers(1).statuses == [200]
+
+    wait_until(admitted, "the place of a client that left is free again")
+
+
+def test_the_proxy_serves_on_after_all_that(wire: Wire) -> None:
+    assert ask(wire.edge.address, request()).statuses == [200]
+    assert "internal error" not in wire.edge.logs()
+    assert "Traceback" not in wire.edge.logs()

@@ -1,0 +1,69 @@
+"""Stages built from settings, and the exchanges and services they are given, by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from types import SimpleNamespace
+from typing import Any, TypeVar, cast
+
+import aiohttp
+
+from edgeproxy.clock import Clock, ManualClock
+from edgeproxy.http.headers import from_pairs
+from edgeproxy.http.message import Request
+from edgeproxy.observe.metrics import Metrics
+from edgeproxy.pipeline.exchange import Exchange, Peer
+from edgeproxy.pipeline.middleware import Middleware, Services
+
+M = TypeVar("M", bound=Middleware)
+
+CHROME = {
+    b"host": b"www.example.com",
+    b"sec-ch-ua": b'"Chromium";v="140", "Not=A?Brand";v="24", "Google Chrome";v="140"',
+    b"sec-ch-ua-mobile": b"?0",
+    b"sec-ch-ua-platform": b'"Windows"',
+    b"upgrade-insecure-requests": b"1",
+    b"user-agent": b"Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) "
+    b"Chrome/140.0.0.0 Safari/537.36",
+    b"accept": b"text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,image/apng,*/*;q=0.8",
+    b"sec-fetch-site": b"same-origin",
+    b"sec-fetch-mode": b"navigate",
+    b"sec-fetch-user": b"?1",
+    b"sec-fetch-dest": b"document",
+    b"accept-encoding": b"gzip, deflate, br, zstd",
+    b"accept-language": b"en-GB,en;q=0.9",
+    b"cookie": b"consent=1; session=8f14e45fceea167a5a36dedd4bea2543",
+}
+
+
+def no_session() -> aiohttp.ClientSession:
+    raise AssertionError("this stage must not call out")
+
+
+def services(clock: Clock | None = None, http: Callable[[], aiohttp.ClientSession] = no_session) -> Services:
+    return Services(clock or ManualClock(), Metrics(), cast("Any", None), http)
+
+
+def stage(kind: type[M], settings: dict[str, Any] | None = None, lent: Services | None = None) -> M:
+    """The stage as a configuration with these settings would build it. Raises ValidationError."""
+    return kind(kind.Config.model_validate(settings or {}), lent or services())
+
+
+def exchange(
+    target: bytes = b"/",
+    headers: Iterable[tuple[bytes, bytes]] | dict[bytes, bytes] = (),
+    *,
+    method: bytes = b"GET",
+    client: str = "192.0.2.7",
+    scheme: bytes = b"http",
+    authority: bytes = b"www.example.com",
+    started: float = 1_800_000_000.0,
+) -> Exchange:
+    """An exchange as a listener would begin it, on a route named ``site``."""
+    fields = dict(headers) if isinstance(headers, dict) else from_pairs(headers)
+    path, _, query = target.partition(b"?")
+    host = authority.partition(b":")[0]
+    request = Request(method, target, fields, authority=authority, host=host, scheme=scheme, path=path, query=query)
+    x = Exchange(request, Peer(client, 40_000, "", "198.51.100.1", None), started)
+    x.route = cast("Any", SimpleNamespace(name="site"))
+    return x

@@ -1,0 +1,146 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from edgeproxy import __version__
+from edgeproxy.cli import default_config, main
+
+ROOT = Path(__file__).parents[2]
+TEXT = """
+listeners: [{address: ":8080"}]
+pools:
+  near: {endpoints: [http://127.0.0.1:1, {url: http://127.0.0.1:2, weight: 3}], fallback: far}
+  far: {endpoints: [http://127.0.0.1:3]}
+routes:
+  - {name: api, pool: near, match: {host: a.example, path: /api/, method: POST}, middleware: {cache: off}}
+  - {name: pages, pool: far, match: {host: a.example}, middleware: {bot_check: {mode: observe}}}
+"""
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    (tmp_path / "edge.yaml").write_text(TEXT)
+    return tmp_path / "edge.yaml"
+
+
+def call(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+
+
+def test_version() -> None:
+    assert call("--version").output == f"edgeproxy {__version__}\n"
+
+
+@pytest.mark.parametrize("command", sorted(main.commands))
+def test_help_of_every_command_has_examples(command: str) -> None:
+    result = call(command, "--help")
+    assert result.exit_code == 0
+    assert f"edgeproxy {command}" in result.output.partition("Example")[2]
+
+
+def test_help_imports_nothing_heavy() -> None:
+    code = "import sys, edgeproxy.cli; print(sorted({'pydantic', 'aiohttp', 'yaml', 'asyncio'} & set(sys.modules)))"
+    assert subprocess.check_output([sys.executable, "-c", code], text=True) == "[]\n"
+
+
+def test_check_of_a_good_file_is_one_line(file: Path) -> None:
+    result = call("check", file)
+    assert result.exit_code == 0
+    assert result.stdout == f"{file}: ok: listens on 0.0.0.0:8080; 2 routes, 2 pools, 5 stages\n"
+
+
+def test_check_prints_every_mistake_and_exits_with_1(file: Path) -> None:
+    file.write_text(TEXT.replace("pool: far", "pool: fra").replace("path: /api/", "path: api"))
+    result = call("check", file)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr.splitlines() == [
+        f"{file}:7:60: routes[0].match.path: 'api' is not a path; it begins with / and has no query",
+        f"{file}:8:25: routes[1].pool: there is no pool 'fra'; did you mean 'far'?",
+        "2 errors",
+    ]
+
+
+def test_check_builds_what_it_checks(file: Path) -> None:
+    """A certificate that is there but is none is found before it is served."""
+    for name in ("a.pem", "a.key"):
+        (file.parent / name).write_text("no certificate")
+    file.write_text(TEXT.replace('":8080"', '":8443", tls: {certificates: [{certificate: a.pem, key: a.key}]}'))
+    result = call("check", file)
+    assert result.exit_code == 1
+    assert f"{file}:2:53: listeners[0].tls.certificates[0]: cannot be used: " in result.stderr
+
+
+def test_check_of_a_file_that_is_not_there(tmp_path: Path) -> None:
+    result = call("check", tmp_path / "none.yaml")
+    assert result.exit_code == 1
+    assert result.stderr == f"{tmp_path}/none.yaml: cannot be read: No such file or directory\n1 error\n"
+
+
+def test_schema_is_json_schema_of_the_build() -> None:
+    schema = json.loads(call("schema").stdout)
+    assert schema["$schema"] == "https://json-schema.org/draft/2020-12/schema"
+    assert "rate_limit" in schema["$defs"]["Config"]["properties"]["middleware"]["properties"]
+
+
+def test_explain_shows_route_stages_key_and_endpoints(file: Path) -> None:
+    assert call("explain", "http://a.example/api/x?y=1", "-c", file).stdout.splitlines() == [
+        "route     pages: most specific: exact host, any path",
+        "  not     api: method: GET is not POST",
+        "stages    1. request_id",
+        "          2. client_address",
+        "          3. bot_check (observe)",
+        "          4. compression",
+        "          5. cache: key http://a.example/api/x?y=1",
+        "pool      far: least_request over 1",
+        "          - http://127.0.0.1:3",
+    ]
+
+
+def test_explain_takes_method_and_shows_the_fallback(file: Path) -> None:
+    lines = call("explain", "http://a.example/api/x", "-c", file, "-X", "post").stdout.splitlines()
+    assert lines[0] == "route     api: most specific: exact host, path prefix of 4 bytes, 1 further condition"
+    assert lines[-5:] == [
+        "pool      near: least_request over 2",
+        "          - http://127.0.0.1:1",
+        "          - http://127.0.0.1:2 (weight 3)",
+        "  then    far: least_request over 1",
+        "          - http://127.0.0.1:3",
+    ]
+
+
+def test_explain_takes_headers(file: Path) -> None:
+    file.write_text(TEXT.replace("method: POST", "header: {x-beta: 1}"))
+    assert "route     api" in call("explain", "http://a.example/api/", "-c", file, "-H", "X-Beta: 1").stdout
+    assert "x-beta is not 1" in call("explain", "http://a.example/api/", "-c", file).stdout
+
+
+def test_explain_says_when_there_is_no_route(file: Path) -> None:
+    assert call("explain", "http://b.example/", "-c", file).stdout.startswith("route     none: the answer is 404\n")
+
+
+@pytest.mark.parametrize("url", ["ftp://a.example/", "http:///x", "http://a.example/../..", "http://a b/"])
+def test_explain_refuses_what_is_no_url(url: str, file: Path) -> None:
+    result = call("explain", url, "-c", file)
+    assert result.exit_code == 2
+    assert "Traceback" not in result.output
+
+
+def test_purge_refuses_what_is_no_address() -> None:
+    assert call("purge", "http://a.example/", "--admin", "nowhere").exit_code == 2
+
+
+def test_default_configuration_is_the_local_one_else_the_packaged(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert default_config().is_absolute()
+    assert default_config().is_file()
+    (tmp_path / "config").mkdir()
+    (tmp_path / "config" / "edgeproxy.yaml").touch()
+    assert default_config() == Path("config/edgeproxy.yaml")
