@@ -76,6 +76,9 @@ class Cache(Middleware):
         if request.method != b"GET" and request.method != b"HEAD":
             self._other_method(x)
             return None
+        if b"if-match" in headers or b"if-unmodified-since" in headers:
+            x.verdict = b"fwd=bypass"  # RFC 9111 §4.3.2: these are the origin's to evaluate
+            return None
         key = cache_key.of_request(request)
         resource = self._resources.get(key)
         entry = None if resource is None else resource.variants.get(resource.select(headers))

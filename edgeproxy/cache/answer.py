@@ -15,17 +15,10 @@ def from_entry(entry: Entry, request: Request, now: float) -> Response:
     """
     headers = request.headers
     age = b"%d" % entry.age(now)
-    if (
-        b"if-none-match" in headers
-        or b"if-modified-since" in headers
-        or b"if-match" in headers
-        or (b"if-unmodified-since" in headers)
+    if (b"if-none-match" in headers or b"if-modified-since" in headers) and (
+        evaluate(request.method, headers, entry.status, entry.etag, entry.last_modified) == "not_modified"
     ):
-        outcome = evaluate(request.method, headers, entry.status, entry.etag, entry.last_modified)
-        if outcome == "not_modified":
-            return Response(304, {b"age": age}, b"", shared=entry.not_modified)
-        if outcome == "precondition_failed":
-            return Response(412, {b"age": age}, b"")
+        return Response(304, {b"age": age}, b"", shared=entry.not_modified)
     body = entry.body
     if body is None:
         fill = entry.fill

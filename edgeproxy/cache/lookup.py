@@ -28,6 +28,10 @@ Store = Callable[[Exchange, Response], Awaitable[None]]
 _CONDITIONS = (b"if-none-match", b"if-modified-since", b"if-match", b"if-unmodified-since", b"if-range", b"range")
 
 
+# What a 304 cannot change: it describes the body that is stored (RFC 9111 §3.2), and selects it (§4.1).
+_OF_THE_BODY = frozenset((b"content-encoding", b"content-length", b"content-range", b"content-type", b"vary"))
+
+
 class Rules(NamedTuple):
     """How one cache stage is configured. Sizes in bytes, times in seconds."""
 
@@ -188,8 +192,12 @@ class Lookup:
         return policy.terms(status, headers, request_time=sent, response_time=now, heuristic=self._rules.heuristic)
 
     def _freshen(self, entry: Entry, response: Response, sent: float, now: float) -> None:
-        """RFC 9111 §3.2: the fields of a 304 take the place of the stored ones."""
-        headers = entry.fields.fields | response.headers()
+        """RFC 9111 §3.2: the fields of a 304 take the place of the stored ones, but for those that tell of the stored
+        body, which the store phase may have encoded."""
+        stored, told = entry.fields.fields, response.headers()
+        headers = stored | {name: value for name, value in told.items() if name not in _OF_THE_BODY}
+        if _opaque(told.get(b"etag")) == _opaque(entry.etag) and entry.etag is not None:
+            headers[b"etag"] = entry.etag
         headers[b"date"] = response.get(b"date") or format_date(now)
         if response.get(b"age") is None:
             headers.pop(b"age", None)
@@ -282,6 +290,11 @@ class Invalidation:
                 self._rules.tiers.purge(url.decode("ascii"))
             except ValueError:
                 return
+
+
+def _opaque(etag: bytes | None) -> bytes | None:
+    """An entity tag without its weakness, which a stored copy may have taken on (RFC 9110 §8.8.3.2)."""
+    return etag if etag is None else etag.removeprefix(b"W/")
 
 
 def _through(response: Response, chunk: bytes) -> bytes:

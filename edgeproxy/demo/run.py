@@ -52,7 +52,7 @@ class DemoError(Exception):
 
 
 def run_demo(port_hint: int, config_path: Path) -> int:
-    """Serve the demo until SIGINT or SIGTERM; the exit code. Raises ConfigErrors.
+    """Serve the demo until SIGINT, SIGTERM or SIGHUP; the exit code. Raises ConfigErrors.
 
     The origin takes port ``port_hint`` on loopback, or a free one where that is taken. The proxy takes its addresses
     from the configuration; where that reads ``EDGEPROXY_ORIGIN``, it is the demo's origin.
@@ -80,31 +80,34 @@ class _Demo:
 
     async def serve(self) -> None:
         """Start both, say so, wait for a signal, stop both. Raises DemoError and ConfigErrors."""
-        config = load_file(self._file, self._environment)
-        address = _http_address(config)
-        _check_free(address)
-        for number in (signal.SIGINT, signal.SIGTERM):
-            asyncio.get_running_loop().add_signal_handler(number, self._signalled)
+        with self._listening as listening:
+            config = load_file(self._file, self._environment)
+            address = _http_address(config)
+            _check_free(address)
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+                asyncio.get_running_loop().add_signal_handler(number, self._signalled)
+            fd = listening.fileno()
+            origin = await self._start("-m", "edgeproxy.demo", "--fd", str(fd), fd=fd)
         try:
-            with self._listening as listening:
-                origin = await self._start(
-                    "-m", "edgeproxy.demo", "--fd", str(listening.fileno()), fd=listening.fileno()
-                )
             proxy = await self._start("-c", _COMMAND_LINE, "run", "-c", str(self._file))
-            stopping = asyncio.create_task(self._stopped.wait())
-            ended = [asyncio.create_task(process.wait()) for process in (origin, proxy)]
-            ready = asyncio.create_task(_answers(f"http://{_reachable(address)}/"))
-            await asyncio.wait([ready, stopping, *ended], return_when=asyncio.FIRST_COMPLETED)
-            if ready.done():
-                ready.result()
-                click.echo(self._text(address, config))
-                await asyncio.wait([stopping, *ended], return_when=asyncio.FIRST_COMPLETED)
-            ready.cancel()
-            if not stopping.done():
-                name, process = ("site", origin) if ended[0].done() else ("proxy", proxy)
-                raise DemoError(f"the {name} ended by itself, with exit code {process.returncode}")
+            await self._watch(origin, proxy, address, config)
         finally:
             await self._stop(config.drain.grace + config.drain.delay + 5)
+
+    async def _watch(self, origin: Process, proxy: Process, address: AddressValue, config: Config) -> None:
+        """Greet when the site answers; return at a signal. Raises DemoError when a process ends by itself."""
+        stopping = asyncio.create_task(self._stopped.wait())
+        ended = [asyncio.create_task(process.wait()) for process in (origin, proxy)]
+        ready = asyncio.create_task(_answers(f"http://{_reachable(address)}/"))
+        await asyncio.wait([ready, stopping, *ended], return_when=asyncio.FIRST_COMPLETED)
+        if ready.done():
+            ready.result()
+            click.echo(self._text(address, config))
+            await asyncio.wait([stopping, *ended], return_when=asyncio.FIRST_COMPLETED)
+        ready.cancel()
+        if not stopping.done():
+            name, process = ("site", origin) if ended[0].done() else ("proxy", proxy)
+            raise DemoError(f"the {name} ended by itself, with exit code {process.returncode}")
 
     async def _start(self, *arguments: str, fd: int | None = None) -> Process:
         process = await asyncio.create_subprocess_exec(

@@ -50,6 +50,7 @@ class Members:
         self._tls = _context(config) if any(group.value.scheme == "https" for group in self._groups) else None
         self._balancer: Balancer[Endpoint] | None = None
         self._watches: dict[Endpoint, asyncio.Task[None]] = {}
+        self._ejected: dict[Endpoint, asyncio.TimerHandle] = {}
         self._resolving: asyncio.Task[None] | None = None
         self._running = False
         self.endpoints: list[Endpoint] = []
@@ -73,7 +74,10 @@ class Members:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        for timer in self._ejected.values():
+            timer.cancel()
         self._watches.clear()
+        self._ejected.clear()
         self._resolving = None
         for endpoint in self.endpoints:
             endpoint.retire()
@@ -100,14 +104,17 @@ class Members:
     def failed(self, endpoint: Endpoint) -> None:
         """A request failed at ``endpoint``: it may have earned an ejection."""
         now = self._now()
-        if not endpoint.record.failure(now) or endpoint not in self.endpoints:
+        if not endpoint.record.failure(now) or endpoint.retired or endpoint in self._ejected:
             return
-        ejected = sum(other.record.ejected(now) for other in self.endpoints)
-        if outlier.room(self._config.outlier, ejected, len(self.endpoints)):
+        if outlier.room(self._config.outlier, len(self._ejected), len(self.endpoints)):
             seconds = endpoint.record.eject(now)
             logger.warning("pool %s: %s fails, left out for %g s", self._name, endpoint.address, seconds)
-            asyncio.get_running_loop().call_later(seconds + 0.001, self.refresh)
+            self._ejected[endpoint] = asyncio.get_running_loop().call_later(seconds, self._let_in, endpoint)
             self.refresh()
+
+    def _let_in(self, endpoint: Endpoint) -> None:
+        del self._ejected[endpoint]
+        self.refresh()
 
     def refresh(self) -> None:
         """Look anew at which endpoints are fit."""
@@ -120,7 +127,7 @@ class Members:
         self._balancer = balancer(self._config.balance, tuple(chosen)) if chosen else None
 
     def ejected(self, endpoint: Endpoint) -> bool:
-        return endpoint.record.ejected(self._now())
+        return endpoint in self._ejected
 
     def _fit(self, endpoint: Endpoint) -> bool:
         return endpoint.healthy and not self.ejected(endpoint)
@@ -159,9 +166,9 @@ class Members:
         }
         for endpoint in [gone for address, gone in present.items() if address not in group.by_address]:
             endpoint.retire()
-            watch = self._watches.pop(endpoint, None)
-            if watch is not None:
-                watch.cancel()
+            for background in (self._watches.pop(endpoint, None), self._ejected.pop(endpoint, None)):
+                if background is not None:
+                    background.cancel()
         self.endpoints = [endpoint for each in self._groups for endpoint in each.by_address.values()]
         checks = self._config.health
         if checks is not None and self._running:

@@ -61,11 +61,11 @@ class Call:
         replaced = _REPLACED
         if headers.get(b"connection") not in ORDINARY_CONNECTION:
             replaced = replaced | (tokens(headers[b"connection"]) - _OURS)
-        fields = headers.items() if b"set-cookie" not in headers else lines(headers)
-        parts = [b""]
-        parts += [name + b": " + value for name, value in fields if name not in replaced]
-        parts.append(_via(headers, request.version))
-        parts.append(_cdn_loop(headers))
+        fields = headers.copy()
+        for name in replaced & headers.keys():
+            del fields[name]
+        parts = [b"", *map(b": ".join, fields.items() if b"set-cookie" not in fields else lines(fields))]
+        parts += (_via(headers, request.version), _cdn_loop(headers))
         if self.tunnel:
             parts.append(b"connection: upgrade\r\nupgrade: " + headers[b"upgrade"])
         framing = self._frame(request.body, method)
@@ -74,7 +74,7 @@ class Call:
         parts += (b"", b"")
         self._line = method + b" " + request.target + b" HTTP/1.1\r\nhost: "
         self._block = b"\r\n".join(parts)
-        self._breaks = len(parts) + self.tunnel
+        self._breaks = 2 * (len(parts) + self.tunnel)  # bytes of CR and LF that belong there
 
     def head(self, host: bytes) -> bytes:
         """The head for an origin that is called ``host``.
@@ -82,8 +82,7 @@ class Call:
         Raises EdgeError if a stage put into it what would end a line: fields from the wire were checked there.
         """
         head = self._line + host + self._block
-        breaks = self._breaks
-        if head.count(b"\n") != breaks or head.count(b"\r") != breaks or b"\0" in head:
+        if len(head) - len(head.translate(None, b"\r\n\0")) != self._breaks:
             raise EdgeError(Kind.INTERNAL, "edge", "a field of the request holds CR, LF or NUL")
         return head
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import logging
 import os
 import signal
@@ -108,7 +109,6 @@ class Supervisor:
         admin = None if config.admin is None else _listen_admin(config.admin)
         self._config = config
         beginning = self._spawn(self._begin(text, config))
-        await asyncio.sleep(0)  # the workers' processes start while this one imports what the admin listener needs
         await self._serve_admin(admin)
         self._generation = await beginning
         self._announce(config)
@@ -206,6 +206,8 @@ class Supervisor:
             await self._admin.close()
             self._admin = None
         if sock is not None:
+            # aiohttp takes its time; the workers start meanwhile.
+            await asyncio.to_thread(importlib.import_module, "edgeproxy.supervisor.admin")
             from edgeproxy.supervisor.admin import Admin
 
             self._admin = Admin(self)

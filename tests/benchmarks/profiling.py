@@ -60,7 +60,8 @@ class _PySpy:
     @staticmethod
     def read(path: str, output: Path) -> str:
         own, total, samples = shares(output.read_text().splitlines())
-        return "\n\n".join((_table("own time", own, samples), _table("time with callees", total, samples)))
+        python = Counter({frame: count for frame, count in total.items() if ".py:" in frame})
+        return "\n\n".join((_table("own time", own, samples), _table("Python, with callees", python, samples)))
 
 
 class _Perf:

@@ -9,6 +9,10 @@ import pytest
 from tests.support.browser import Page, browser_page
 from tests.support.processes import EdgeProcess
 
+STRICT = (
+    "default-src 'none'; connect-src 'self'; img-src 'self'; script-src 'self'; style-src 'self'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
 PAGES = ("/", "/stations/", "/photographs/", "/live/", "/sign-in/")
 DECODE_ALL = """(async () => {
     for (const image of document.images) { image.loading = "eager"; await image.decode(); }
@@ -30,6 +34,24 @@ async def test_every_page_loads_with_a_clean_console(edge: EdgeProcess, page: Pa
         assert page.complaints == [], path
     outside = [url for url in page.responses if not url.startswith(edge.url)]
     assert outside == []
+
+
+async def test_every_page_works_under_a_strict_content_security_policy(origin: str, page: Page) -> None:
+    config = {
+        "middleware": {"security_headers": {"csp": STRICT}},
+        "pools": {"site": {"endpoints": [origin]}},
+        "routes": [{"name": "site", "pool": "site"}],
+    }
+    with EdgeProcess(config) as edge:
+        for path in PAGES:
+            await page.open(edge.url + path)
+            assert await page.run(DECODE_ALL)
+            assert page.complaints == [], path
+        await page.open(f"{edge.url}/live/")
+        await page.until("document.querySelector('[data-log] li')")
+        assert page.responses[f"{edge.url}/live/"]["headers"]["content-security-policy"] == STRICT
+        assert page.complaints == []
+        await page.open("about:blank")
 
 
 async def test_no_page_is_wider_than_its_screen(edge: EdgeProcess, page: Page) -> None:

@@ -78,7 +78,7 @@ async def test_it_prints_addresses_that_answer_and_a_token_that_opens(demo: subp
     assert members.status == 200
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_ends_everything_cleanly(demo: subprocess.Popen[str], number: signal.Signals) -> None:
     text = read_until(demo, "Ctrl-C")
     ports = [int(port) for port in re.findall(r"http://127\.0\.0\.1:(\d+)/", text)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from typing import NamedTuple
 
 import aiohttp
@@ -215,7 +215,7 @@ def test_an_answer_before_the_upload_ended_arrives(wire: Wire) -> None:
 
 
 @pytest.fixture
-async def echo(wire: Wire) -> asyncio.Event:
+async def echo(wire: Wire) -> AsyncIterator[asyncio.Event]:
     """A WebSocket echo behind /ws; the event is set when its end of a socket has closed."""
     closed = asyncio.Event()
 
@@ -234,7 +234,7 @@ async def echo(wire: Wire) -> asyncio.Event:
 
     app = web.Application()
     app.router.add_get("/ws", serve)
-    runner = web.AppRunner(app)
+    runner = web.AppRunner(app, shutdown_timeout=1)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", wire.echo_port).start()
     yield closed

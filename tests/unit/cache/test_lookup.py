@@ -235,6 +235,27 @@ async def test_a_stale_answer_is_revalidated_and_freshened() -> None:
     assert edge.start().field(b"cache-status") == b"edgeproxy; hit"
 
 
+async def test_a_304_changes_nothing_that_tells_of_the_stored_body() -> None:
+    edge = Edge()
+    kept = {b"etag": b'W/"1"', b"vary": b"accept-encoding", b"content-encoding": b"br"}
+    fields = {b"cache-control": b"max-age=10"} | kept
+    edge.answer = lambda request: asyncio.sleep(0, Response(200, dict(fields), b"compressed"))
+    await edge.get(accept_encoding=b"br")
+    edge.clock.advance(20)
+    edge.answer = lambda request: asyncio.sleep(0, Response(304, {b"etag": b'"1"', b"vary": b"accept", b"x-new": b"1"}))
+    client = await edge.get(accept_encoding=b"br")
+    assert {name: client.field(name) for name in kept} == kept
+    assert client.field(b"x-new") == b"1"
+    assert (await edge.get(accept_encoding=b"identity")).field(b"cache-status") != b"edgeproxy; hit"
+
+
+async def test_if_match_is_the_origins_to_evaluate() -> None:
+    edge = Edge()
+    await edge.get()
+    await edge.get(if_match=b'"7"')
+    assert edge.asked[-1].headers == {b"if-match": b'"7"'}
+
+
 async def test_stale_while_revalidate_answers_at_once_and_refreshes_behind() -> None:
     edge = Edge()
     edge.answer = lambda request: asyncio.sleep(

@@ -17,7 +17,7 @@ from edgeproxy.http.body import Pipe
 from edgeproxy.http.message import FieldBlock, Response
 from edgeproxy.pipeline.runner import finish
 from middleware.compression import Compression
-from tests.support.exchanges import exchange, services, stage
+from tests.support.stages import exchange, services, stage
 
 TEXT = b"<p>The quick brown fox jumps over the lazy dog.</p>\n" * 200
 BROWSER = b"gzip, deflate, br, zstd"

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from edgeproxy.http.message import FieldBlock, Response
 from middleware.cors import Cors
-from tests.support.exchanges import exchange, stage
+from tests.support.stages import exchange, stage
 
 APP = b"https://app.example.com"
 STRANGER = b"https://evil.example"

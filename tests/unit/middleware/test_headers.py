@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from edgeproxy.http.message import FieldBlock, Response
 from edgeproxy.pipeline.exchange import Exchange
 from middleware.headers import Headers
-from tests.support.exchanges import exchange, stage
+from tests.support.stages import exchange, stage
 
 
 def edited_request(edits: dict[str, Any], x: Exchange) -> dict[bytes, bytes]:

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from edgeproxy.errors import EdgeError
 from edgeproxy.http.target import parse_target
 from middleware.redirects import Redirects
-from tests.support.exchanges import exchange, stage
+from tests.support.stages import exchange, stage
 
 
 def redirected(

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from edgeproxy.http.message import FieldBlock, Response
 from middleware.security_headers import SecurityHeaders
-from tests.support.exchanges import exchange, stage
+from tests.support.stages import exchange, stage
 
 DEFAULTS = {
     b"x-content-type-options": b"nosniff",

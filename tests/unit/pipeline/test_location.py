@@ -7,7 +7,7 @@ import re
 import pytest
 
 from edgeproxy.pipeline.location import Source, compile_location, escape, with_query
-from tests.support.exchanges import exchange
+from tests.support.stages import exchange
 
 
 def rendered(to: str, group: bytes = b"", target: bytes = b"/p?q=1") -> bytes:

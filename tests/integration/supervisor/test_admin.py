@@ -1,0 +1,148 @@
+import http.client
+import json
+
+import pytest
+import yaml
+
+from tests.support.client import ask
+from tests.support.processes import EdgeProcess
+from tests.support.site import request
+
+
+@pytest.fixture
+def edge(whole):
+    with EdgeProcess(whole(workers=2)) as edge:
+        yield edge
+
+
+def test_health_and_readiness(edge):
+    health = {"status": "ready", "workers": {"configured": 2, "ready": 2}}
+    for path in ("/healthz", "/readyz"):
+        status, body = edge.admin(path)
+        assert (status, json.loads(body)) == (200, health)
+
+
+def test_metrics_are_prometheus_text(edge):
+    connection = http.client.HTTPConnection("127.0.0.1", edge.admin_port, timeout=5)
+    connection.request("GET", "/metrics")
+    response = connection.getresponse()
+    text = response.read().decode()
+    connection.close()
+    assert response.status == 200
+    assert response.headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"
+    assert "# TYPE edgeproxy_requests_total counter" in text
+    assert 'edgeproxy_workers{state="ready"} 2.0' in text
+    assert text.count("# TYPE edgeproxy_requests_total ") == 1
+
+
+def test_the_running_configuration_is_shown_without_secrets(whole):
+    import os
+
+    middleware = {"jwt": {"keys": [{"algorithm": "HS256", "secret": "${EDGE_TEST_SECRET}"}]}}
+    environment = os.environ | {"EDGE_TEST_SECRET": "hunter2-hunter2-hunter2-hunter2-hunter2"}
+    try:
+        edge = EdgeProcess(whole(middleware=middleware), environment=environment)
+        edge.__enter__()
+    except RuntimeError:
+        edge = EdgeProcess(whole(middleware={"jwt": {"secret": "${EDGE_TEST_SECRET}"}}), environment=environment)
+        edge.__enter__()
+    with edge:
+        text = edge.admin("/config")[1].decode()
+        config = yaml.safe_load(text)
+    assert "hunter2" not in text
+    assert "***" in text
+    assert config["listeners"][0]["address"] == f"127.0.0.1:{edge.port}"
+    assert config["drain"] == {"grace": "30s", "delay": "0s"} or config["drain"]["grace"] == "30s"
+
+
+def test_pools_show_each_workers_view(edge, site):
+    workers = edge.admin_json("/pools")["workers"]
+    assert sorted(worker["pid"] for worker in workers) == sorted(edge.worker_pids())
+    for worker in workers:
+        (endpoint,) = worker["pools"]["site"]
+        assert endpoint["address"] == site.url.removeprefix("http://")
+        assert endpoint["healthy"] is True
+
+
+def test_a_purge_reaches_all_workers(edge, site, storable, post, metric, until):
+    site.on(b"/kept?x=1", storable)
+
+    def stored():
+        ask(edge.address, request(b"/kept?x=1", b"Connection: close"))
+        return metric(edge, "edgeproxy_cache_entries") == 2
+
+    until(stored, "both workers hold the answer")
+    before = len(site.to(b"/kept?x=1"))
+    assert post(edge, "/purge", {"url": "http://a.example/kept?x=1"}) == (200, {"purged": 2})
+    assert metric(edge, "edgeproxy_cache_entries") == 0
+    until(stored, "both workers hold it again")
+    assert len(site.to(b"/kept?x=1")) >= before + 2
+    assert post(edge, "/purge", {"url": "http://a.example/never"}) == (200, {"purged": 0})
+
+
+@pytest.mark.parametrize(
+    "body", [{"url": "/relative"}, {"url": 3}, {}, {"url": "http://a/", "more": 1}, b"[1]", b"{", b'"x"', b"\xff"]
+)
+def test_a_purge_that_names_no_url_is_refused(edge, post, body):
+    status, answer = post(edge, "/purge", body)
+    assert status == 400
+    assert answer["error"]
+
+
+def test_reload_by_post_says_what_is_wrong(edge, whole, post, get):
+    assert post(edge, "/reload") == (200, {"reloaded": True, "errors": []})
+    edge.file.write_text("nonsense: 1\n")
+    status, answer = post(edge, "/reload")
+    assert status == 422
+    assert answer["reloaded"] is False
+    assert any(f"{edge.file}:1:1: nonsense" in error for error in answer["errors"])
+    assert get(edge) == b"ok"
+
+
+def test_errors_are_json(edge, post):
+    for path, method, status in (("/nothing", "GET", 404), ("/purge", "GET", 405), ("/healthz", "DELETE", 405)):
+        got, body = edge.admin(path, method)
+        assert got == status
+        assert json.loads(body)["error"]
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("127.0.0.1", 200),
+        ("localhost:9900", 200),
+        ("[::1]:9900", 200),
+        ("rebound.evil.example", 421),
+        ("localhost.evil.example", 421),
+        ("127.0.0.1.evil.example:9900", 421),
+        ("a@evil.example", 421),
+    ],
+)
+def test_names_a_rebound_dns_entry_could_carry_are_refused(edge, host, status):
+    connection = http.client.HTTPConnection("127.0.0.1", edge.admin_port, timeout=5)
+    connection.putrequest("GET", "/config", skip_host=True)
+    connection.putheader("Host", host)
+    connection.endheaders()
+    response = connection.getresponse()
+    body = response.read()
+    connection.close()
+    assert response.status == status
+    assert status == 200 or json.loads(body)["error"]
+
+
+@pytest.mark.parametrize("path", ["/purge", "/reload"])
+@pytest.mark.parametrize("content_type", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data"])
+def test_what_a_page_of_another_site_can_post_is_refused(edge, post, path, content_type):
+    assert post(edge, path, {"url": "http://a/"}, Content_Type=content_type)[0] == 415
+
+
+def test_a_body_that_is_too_large_is_refused(edge, post):
+    assert post(edge, "/purge", {"url": "http://a/" + "x" * 100_000})[0] == 413
+
+
+def test_a_proxy_without_an_admin_listener_runs(whole):
+    edge = EdgeProcess(whole(admin=False))
+    edge._ready = lambda: "listening on" in edge.logs()
+    with edge:
+        assert ask(edge.address, request(b"/", b"Connection: close")).final[0].status == 200
+        assert "admin on" not in edge.logs()
