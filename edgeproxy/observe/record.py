@@ -10,11 +10,14 @@ import asyncio
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 from edgeproxy.clock import Clock
 from edgeproxy.http.message import Request
 from edgeproxy.observe.metrics import OTHER, Metrics
-from edgeproxy.pipeline.exchange import Exchange
+
+if TYPE_CHECKING:
+    from edgeproxy.pipeline.exchange import Exchange
 
 # request, client, id, status (0: none was sent), body bytes sent, verdict, route, endpoint, error, started, ended, tags
 Record = tuple[Request, str, bytes, int, int, bytes, str, str, str, float, float, tuple[str, ...]]

@@ -9,13 +9,12 @@ import os
 import signal
 import socket
 from collections.abc import Coroutine, Iterable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from edgeproxy import __version__
 from edgeproxy.cache.key import of_url
 from edgeproxy.config.errors import ConfigErrors
-from edgeproxy.config.load import load_file, load_text
+from edgeproxy.config.load import load_text, read_file
 from edgeproxy.config.schema import AdminConfig, Config, DrainConfig
 from edgeproxy.config.units import AddressValue, parse_address
 from edgeproxy.config.watch import Watch, files_of
@@ -138,12 +137,9 @@ class Supervisor:
                 text, config = _read(self._path)
                 await self._apply(text, config)
             except (ConfigErrors, ListenError, BusError) as error:
-                self._last_reload_ok = False
-                self._failures.inc()
-                lines = str(error).splitlines()
-                for line in lines:
-                    logger.error("configuration not reloaded: %s", line)
-                return lines
+                return self._refuse(str(error).splitlines())
+            except Exception as error:  # noqa: BLE001 -- whatever a file brings about, what runs goes on
+                return self._refuse([f"internal error: {type(error).__name__}: {error}"])
             self._config = config
             self._last_reload_ok = True
             self._reloads.inc()
@@ -151,6 +147,13 @@ class Supervisor:
             error_log.configure(config.log.level, "edgeproxy")
             logger.info("configuration reloaded")
             return []
+
+    def _refuse(self, lines: list[str]) -> list[str]:
+        self._last_reload_ok = False
+        self._failures.inc()
+        for line in lines:
+            logger.error("configuration not reloaded: %s", line)
+        return lines
 
     async def _apply(self, text: str, config: Config) -> None:
         before, generation = self._config, self._generation
@@ -301,11 +304,7 @@ class Supervisor:
 
 def _read(path: str) -> tuple[str, Config]:
     """The text of a configuration and what it says. Raises ConfigErrors."""
-    try:
-        text = Path(path).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError):
-        load_file(path)  # says what is wrong with the file
-        raise
+    text = read_file(path)
     return text, load_text(text, path)
 
 

@@ -211,11 +211,18 @@ def _freeze() -> None:
     gc.freeze()
 
 
+def _raise_file_limit() -> None:
+    """Every connection is an open file, and the usual soft limit is 1024."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
 def main() -> None:
     # Ctrl-C and a closed terminal are the supervisor's to answer: it drains.
     for number in (signal.SIGINT, signal.SIGHUP, signal.SIGUSR1):
         signal.signal(number, signal.SIG_IGN)
     error_log.configure("info", "worker")
+    _raise_file_limit()
     uvloop.run(Worker().run(socket.socket(fileno=int(sys.argv[1]))))
 
 

@@ -84,7 +84,7 @@ ROWS: tuple[Row, ...] = (
         value=cpu_per_mib,
         cached=False,
         urls=1,
-        connections=4,
+        connections=2,
     ),
     Row(
         "two-workers",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import re
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -76,18 +77,16 @@ def metric() -> Callable[..., float]:
 
 
 @pytest.fixture
-def slow(site: Site) -> Callable[[EdgeProcess], tuple[RawClient, Callable[[], None]]]:
+def slow(site: Site) -> Iterator[Callable[[EdgeProcess], tuple[RawClient, Callable[[], None]]]]:
     """Starts an exchange at ``/slow`` that is half answered; returns its client and what lets the origin go on."""
-    import threading
+    release = threading.Event()
+
+    def script(_: Any) -> Iterator[bytes]:
+        yield b"HTTP/1.1 200 OK\r\nContent-Length: 8\r\nCache-Control: no-store\r\n\r\nfirst"
+        release.wait(20)
+        yield b"end"
 
     def start(edge: EdgeProcess) -> tuple[RawClient, Callable[[], None]]:
-        release = threading.Event()
-
-        def script(_: Any) -> Iterator[bytes]:
-            yield b"HTTP/1.1 200 OK\r\nContent-Length: 8\r\nCache-Control: no-store\r\n\r\nfirst"
-            release.wait(20)
-            yield b"end"
-
         site.on(b"/slow", script)
         client = RawClient(edge.address)
         client.send(request(b"/slow"))
@@ -95,7 +94,8 @@ def slow(site: Site) -> Callable[[EdgeProcess], tuple[RawClient, Callable[[], No
         assert client.received.endswith(b"first")
         return client, release.set
 
-    return start
+    yield start
+    release.set()
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from tests.benchmarks.stats import Ratio, Target
 
 
 def test_the_ratio_is_the_median_of_the_pairs_ratios_with_the_worst_and_the_best():
-    ratio = Ratio.of([10, 20, 30], [10, 10, 60])
+    ratio = Ratio.of([30, 10, 20], [60, 10, 10])
 
     assert ratio == Ratio(ours=20, peer=10, median=1.0, low=0.5, high=2.0)
 
