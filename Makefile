@@ -5,7 +5,7 @@ TEST_PACKAGES := nginx-light redis-server chromium python3-doc
 BENCH_PACKAGES := nginx-light varnish wrk util-linux
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-all check bench lock venv
+.PHONY: help run test test-all check bench docs lock venv
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -30,6 +30,9 @@ check: venv ## Lint, formatting, types, import rules
 bench: venv ## Measure beside nginx and Varnish
 	@scripts/debian-packages $(BENCH_PACKAGES)
 	$(BIN)/python -m tests.benchmarks
+
+docs: venv ## Write docs/configuration.md and docs/middleware.md anew
+	@$(BIN)/python scripts/docs
 
 lock: venv ## Resolve the dependencies anew
 	@scripts/lock

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import copy
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
@@ -116,10 +115,7 @@ class Lookup:
                 headers[b"if-none-match"] = self._entry.etag
             if self._entry.last_modified is not None:
                 headers[b"if-modified-since"] = self._entry.last_modified
-        own = copy.copy(x)
-        own.request = copy.copy(x.request)
-        own.request.headers = headers
-        return own
+        return x.fork(x.request.with_headers(headers))
 
     async def _fly(self, x: Exchange, flight: Flight, fetch: Fetch, store: Store) -> None:
         """The fetch itself, in a task of its own."""

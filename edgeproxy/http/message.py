@@ -65,6 +65,20 @@ class Request:
         self.length = length
         self.body = body
 
+    def with_headers(self, headers: Headers) -> Request:
+        """The same request with other fields and no body."""
+        return Request(
+            self.method,
+            self.target,
+            headers,
+            self.scheme,
+            self.authority,
+            self.host,
+            self.path,
+            self.query,
+            self.version,
+        )
+
     def __repr__(self) -> str:
         return (
             f"<Request {self.method.decode()} {self.scheme.decode()}://{self.authority.decode()}{self.target.decode()}>"

@@ -76,7 +76,8 @@ class FreshKeys(KeySource):
     async def start(self, patience: float) -> None:
         self._task = asyncio.create_task(self._run())
         try:
-            await asyncio.wait_for(self._first.wait(), patience)
+            async with asyncio.timeout(patience):
+                await self._first.wait()
         except TimeoutError:
             logger.warning("keys: no answer yet from %s; going on without, trying further", self._name)
 
@@ -96,7 +97,9 @@ class FreshKeys(KeySource):
             await self._attempt()
             self._first.set()
             try:
-                await asyncio.wait_for(self._wanted.wait(), self._pause())
+                # Not wait_for: before Python 3.12 it loses a cancellation that comes together with the event.
+                async with asyncio.timeout(self._pause()):
+                    await self._wanted.wait()
             except TimeoutError:
                 pass
 

@@ -31,7 +31,8 @@ LINGER_LIMIT = 1024 * 1024  # bytes taken from a refused client before it is cut
 LINGER_TIME = 2.0
 PIPELINE_LIMIT = 64
 
-_UNKNOWN: Any = None
+_UNCONNECTED: Any = None
+_NOBODY = Peer("", 0, "", "", None)
 
 
 class ClientBody(Pipe):
@@ -63,8 +64,9 @@ class Http1Connection(asyncio.Protocol):
         self._endpoint = endpoint
         self._limits = server.limits
         self._clock = server.clock.monotonic
-        self._peer: Peer = peer or _UNKNOWN
-        self._transport: asyncio.Transport = _UNKNOWN
+        self._told = peer
+        self._peer = peer or _NOBODY
+        self._transport: asyncio.Transport = _UNCONNECTED
         self._parser = httptools.HttpRequestParser(self)
         self._url = b""
         self._fields: Headers = {}
@@ -92,7 +94,7 @@ class Http1Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = stream = cast("asyncio.Transport", transport)
         stream.set_write_buffer_limits(high=WRITE_HIGH_WATER)
-        self._peer = self._endpoint.identify(transport, self._peer)
+        self._peer = self._endpoint.identify(transport, self._told)
         self.idle_since = self._clock()
         self.deadline = self.idle_since + self._limits.idle_timeout
         if not self._server.admit(self, self._peer.address):
@@ -335,17 +337,21 @@ class Http1Connection(asyncio.Protocol):
                 tunnel.write(data)
                 await tunnel.drain()
 
-        sender = asyncio.ensure_future(upstream())
-        try:
+        async def downstream() -> None:
             while data := await tunnel.read():
                 self._transport.write(data)
                 x.sent += len(data)
                 if self._paused_writing:
                     await self._drain()
+
+        pumps = [asyncio.ensure_future(upstream()), asyncio.ensure_future(downstream())]
+        try:
+            await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            sender.cancel()
+            for pump in pumps:
+                pump.cancel()
             tunnel.close()
-            await asyncio.gather(sender, return_exceptions=True)
+            await asyncio.gather(*pumps, return_exceptions=True)
             self._close()
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:

@@ -70,6 +70,13 @@ class Exchange:
         self.started = started
         self.route: Route = _UNROUTED
 
+    def fork(self, request: Request) -> Exchange:
+        """A sub-exchange for the same client and route, which may outlive this one; it is not logged."""
+        own = Exchange(request, self.peer, self.started)
+        own.route = self.route
+        own.client, own.id, own.claims, own.bot, own.tags = self.client, self.id, self.claims, self.bot, self.tags
+        return own
+
     def __repr__(self) -> str:
         return f"<Exchange {self.request!r} {self.response!r}>"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import ssl
+import struct
 import time
 from collections.abc import Callable, Sequence
 from typing import Self
@@ -73,6 +74,11 @@ class RawClient:
             self.socket.shutdown(socket.SHUT_WR)
         except OSError:
             return
+
+    def reset(self) -> None:
+        """Leave at once (RST)."""
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.socket.close()
 
     def read_some(self, timeout: float | None = None) -> bytes:
         """What comes next; b"" when the peer closed (see :attr:`closed`) or nothing came in time."""

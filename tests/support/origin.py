@@ -133,6 +133,15 @@ class RecordingOrigin:
             seen.clear()
         self.aborted.clear()
 
+    def peer_left(self, connection: int) -> bool:
+        """Whether the peer has closed or reset this connection, seen without reading from it."""
+        try:
+            return self._open[connection].recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) == b""
+        except BlockingIOError:
+            return False
+        except (KeyError, OSError):
+            return True
+
     def _spawn(self, work: Callable[..., None], *args: object) -> None:
         self._threads = [thread for thread in self._threads if thread.is_alive()]
         thread = threading.Thread(target=work, args=args, daemon=True)

@@ -194,6 +194,15 @@ async def test_stopping_ends_the_background_work(edge: Edge, issuer: Issuer) -> 
     assert issuer.asked == 1
 
 
+async def test_stopping_while_a_key_is_wanted_ends_at_once(edge: Edge, issuer: Issuer) -> None:
+    await edge.demand.start()
+    edge.clock.advance(30)
+    await asyncio.sleep(0)
+    assert edge.status("two") == 401
+    async with asyncio.timeout(5):
+        await edge.demand.stop()
+
+
 async def test_a_keys_file_is_read_anew(tmp_path: Path, session: aiohttp.ClientSession) -> None:
     file = tmp_path / "jwks.json"
     file.write_text(json.dumps({"keys": [jwk("RS256", "one")]}))

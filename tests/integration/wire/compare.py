@@ -16,8 +16,8 @@ from tests.support.client import Answers, RawClient, split_answers
 from tests.support.origin import RecordedRequest, RecordingOrigin
 
 PROBE = b"GET /after-the-refusal HTTP/1.1\r\nHost: a.example\r\n\r\n"
-_THREADS = 128
-_TIMEOUT = 8.0
+_THREADS = 96
+_TIMEOUT = 20.0
 
 NGINX = """
 upstream origin {{ server 127.0.0.1:{origin}; keepalive 64; }}

@@ -16,7 +16,7 @@ from aiohttp import web
 from tests.support.client import NotHTTP, RawClient, ask
 from tests.support.origin import RecordedRequest
 from tests.support.processes import EdgeProcess
-from tests.support.servers import Hang, free_port, wait_until
+from tests.support.servers import Hang, answer, free_port, wait_until
 from tests.support.site import Site, config, request
 
 MB = 1024 * 1024
@@ -155,22 +155,21 @@ def test_a_client_that_leaves_while_it_is_answered_frees_the_origin(wire: Wire) 
 
 
 def test_a_client_that_leaves_before_the_answer_frees_the_origin(wire: Wire) -> None:
-    left = threading.Event()
+    go = threading.Event()
 
-    def wait(_: RecordedRequest) -> Iterator[bytes]:
-        left.wait(5)
-        yield b"HTTP/1.1 200 OK\r\nCache-Control: no-store\r\nContent-Length: 200\r\n\r\n"
-        for _ in range(200):  # slow and small: never enough to stand still for want of a reader
-            yield b"x"
-            threading.Event().wait(0.01)
+    def wait(_: RecordedRequest) -> bytes:
+        go.wait(10)
+        return answer(200, b"too late")
 
     wire.origin.on(b"/late", wait)
-    wire.origin.aborted.clear()
     with RawClient(wire.edge.address) as client:
-        client.send(request(b"/late", b"Authorization: Basic eDp5", method=b"POST"))
+        client.send(request(b"/late", b"Content-Length: 0", method=b"POST"))
         wait_until(lambda: bool(wire.origin.to(b"/late")), "the request is at the origin")
-    left.set()
-    assert wire.origin.aborted.wait(5)
+        (seen,) = wire.origin.to(b"/late")
+        assert not wire.origin.peer_left(seen.connection)
+        client.reset()
+        wait_until(lambda: wire.origin.peer_left(seen.connection), "the origin is let go")
+    go.set()
 
 
 def test_an_upload_cut_off_is_no_request_to_the_origin(wire: Wire) -> None:

@@ -245,10 +245,12 @@ def test_route_can_put_back_what_is_off_everywhere() -> None:
     assert chosen(DISCOVERED, {"limit": {"rate": 1}, "first": False}, {"limit": True})["limit"] == {"rate": 1}
 
 
-def test_stage_that_cannot_be_loaded_is_an_error_where_it_is_named() -> None:
-    discovered = Discovered(STAGES, DISCOVERED.order, {"gone": "ImportError: no module named gone"})
-    text = TEXT.replace("limit: off", "gone: on")
-    with pytest.raises(
-        ConfigErrors, match=r"routes\[1\]\.middleware\.gone: installed, but cannot be loaded: ImportError"
-    ):
-        load_text(text, stages=discovered)
+def test_stage_that_cannot_be_loaded_is_an_error_until_it_is_off() -> None:
+    """It may be one that is on by default and guards something: to go on without it takes a word."""
+    discovered = Discovered(STAGES, DISCOVERED.order, {"gone": "ImportError: no module"})
+    with pytest.raises(ConfigErrors, match="middleware: gone is installed, but cannot be loaded: ImportError"):
+        load_text(TEXT, stages=discovered)
+    with pytest.raises(ConfigErrors, match=r"routes\[1\]\.middleware\.gone: installed, but cannot be loaded: Import"):
+        load_text(TEXT.replace("limit: off", "gone: on"), stages=discovered)
+    off = TEXT.replace("middleware: {limit: {r", "middleware: {gone: off, limit: {r")
+    assert load_text(off, stages=discovered).middleware["gone"] is False

@@ -41,19 +41,6 @@ def test_a_killed_worker_comes_back_and_only_its_own_connections_are_lost(edge, 
     assert "worker ended: SIGKILL" in edge.logs()
 
 
-def test_a_worker_sent_a_sigterm_ends_its_exchanges_and_is_replaced(edge, slow, get, until):
-    client, release = slow(edge)
-    old = edge.worker_pids()
-    for pid in old:
-        os.kill(pid, signal.SIGTERM)
-    until(lambda: len(set(edge.worker_pids()) - set(old)) == 1, "the idle worker is replaced")
-    release()
-    with client:
-        assert client.answers(1).final[0].body == b"firstend"
-    until(lambda: edge.admin_json("/healthz")["workers"]["ready"] == 2, "both are replaced")
-    assert get(edge) == b"ok"
-
-
 def test_counters_are_added_over_workers_and_survive_their_deaths(edge, metric, until):
     def served():
         return metric(edge, "edgeproxy_requests_total", 'route="all"')
@@ -84,19 +71,6 @@ def test_a_worker_that_keeps_dying_is_started_ever_more_slowly(edge, until):
         until(lambda: edge.logs().count("worker ended") >= 1, "the death is said")
         assert deaths < 10_000
     until(lambda: edge.admin_json("/healthz")["workers"]["ready"] == 2, "workers are back", 20)
-
-
-def test_when_the_supervisor_is_killed_workers_end_their_exchanges_and_leave(edge, slow, exists, until):
-    client, release = slow(edge)
-    workers = edge.worker_pids()
-    edge.process.kill()
-    edge.process.wait()
-    until(lambda: sum(map(exists, workers)) == 1, "the idle worker leaves")
-    release()
-    with client:
-        assert client.answers(1).final[0].body == b"firstend"
-    until(lambda: not any(map(exists, workers)), "the busy worker leaves too")
-    assert not accepts(edge.port)
 
 
 def test_requests_on_other_connections_succeed_while_workers_are_killed(edge, until):

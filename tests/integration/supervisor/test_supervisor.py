@@ -25,14 +25,19 @@ def run(file):
     return ended.returncode, ended.stderr
 
 
+def waited(*pids):
+    """Seconds these processes were ready to run while other processes had the cores (proc(5), schedstat)."""
+    return sum(int(Path(f"/proc/{pid}/schedstat").read_text().split()[1]) for pid in pids) / 1e9
+
+
 def test_the_first_request_is_served_within_two_seconds_of_the_start(whole, get):
-    took = []
-    while len(took) < 3 and (not took or min(took) >= START_LIMIT):  # the best of three: the machine may be busy
-        began = time.monotonic()
-        with EdgeProcess(whole(workers=2)) as edge:
-            assert get(edge) == b"ok"
-            took.append(time.monotonic() - began)
-    assert min(took) < START_LIMIT, took
+    began, waited_here = time.monotonic(), waited(os.getpid())
+    with EdgeProcess(whole(workers=2)) as edge:
+        assert get(edge) == b"ok"
+        took = time.monotonic() - began
+        # Both workers are waited for, but side by side; what a busy machine took from them is not the proxy's time.
+        others = waited(edge.pid) + max(map(waited, edge.worker_pids())) + waited(os.getpid()) - waited_here
+        assert took - others < START_LIMIT, (took, others)
 
 
 def test_the_start_says_where_it_listens(whole, tmp_path):
