@@ -32,7 +32,7 @@ class Generation:
         self.text = text
         self.path = path
         self.size = len(sockets)
-        self.leaving = False
+        self._leave = asyncio.Event()
         self._sockets = sockets
         self._totals = totals
         self._restarts = metrics.counter("edgeproxy_worker_restarts_total", "Workers started in a dead one's place.")
@@ -55,11 +55,11 @@ class Generation:
         loop = asyncio.get_running_loop()
         first = [loop.create_future() for _ in range(self.size)]
         self._slots = [loop.create_task(self._keep(number, first[number])) for number in range(self.size)]
-        outcomes = await asyncio.gather(*first, return_exceptions=True)
-        for outcome in outcomes:
-            if isinstance(outcome, BaseException):
-                await self.kill()
-                raise outcome
+        try:
+            await asyncio.gather(*first)
+        except BaseException:
+            await self.kill()
+            raise
 
     async def ask(self, what: str, within: float = 5.0, **arguments: Any) -> list[tuple[WorkerProcess, Any]]:
         """Each live worker with what it answered, or the BusError."""
@@ -93,16 +93,17 @@ class Generation:
 
     async def drain(self, grace: float, delay: float) -> None:
         """End all workers, each when its exchanges have ended."""
-        self.leaving = True
+        self._leave.set()
         await asyncio.gather(*(self._drain(worker, grace, delay) for worker in self.workers))
         await self.kill()
 
     async def kill(self) -> None:
         """End all workers at once."""
-        self.leaving = True
-        for slot in self._slots:
-            slot.cancel()
-        await asyncio.gather(*self._slots, return_exceptions=True)
+        self._leave.set()
+        for worker in self.workers:
+            worker.kill()
+        if self._slots:
+            await asyncio.wait(self._slots)
 
     async def _keep(self, number: int, first: asyncio.Future[None]) -> None:
         """One slot's life. ``first`` is told how the first start went."""
@@ -110,12 +111,16 @@ class Generation:
         while True:
             born = time.monotonic()
             ended = await self._live(number, first)
-            if self.leaving:
+            if self._leave.is_set():
                 return
             wait = backoff.after(time.monotonic() - born)
             logger.error("worker ended: %s; another one starts%s", ended, f" in {wait:g}s" if wait else "")
-            await asyncio.sleep(wait)
-            self._restarts.inc()
+            try:
+                await asyncio.wait_for(self._leave.wait(), wait)
+            except TimeoutError:
+                self._restarts.inc()
+            else:
+                return
 
     async def _live(self, number: int, first: asyncio.Future[None]) -> str:
         """One worker's life; returns how it ended."""
@@ -127,6 +132,8 @@ class Generation:
             return str(error)
         self._totals.born(worker.pid)
         try:
+            if self._leave.is_set():
+                raise BusError("the generation is leaving")
             await worker.start(self.text, self.path, sockets)
             _settle(first, None)
             return ending(await worker.wait())
@@ -154,7 +161,7 @@ class Generation:
             worker.kill()
 
     def __repr__(self) -> str:
-        return f"<Generation {self.workers!r}{' leaving' if self.leaving else ''}>"
+        return f"<Generation {self.workers!r}{' leaving' if self._leave.is_set() else ''}>"
 
 
 def _settle(first: asyncio.Future[None], failure: BusError | None) -> None:

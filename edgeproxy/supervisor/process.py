@@ -12,6 +12,7 @@ from typing import Any
 from edgeproxy.supervisor.bus import Bus
 
 START_WITHIN = 30.0
+DRAIN_MARGIN = 5.0  # for a worker to stop its pools and stages after the grace
 
 
 class WorkerProcess:
@@ -57,7 +58,7 @@ class WorkerProcess:
         """Have it end its exchanges and leave; returns its last metrics. Raises BusError."""
         self.leaving = True
         self.ready = False
-        return await self.bus.ask("drain", grace + delay + 10, grace=grace, delay=delay)
+        return await self.bus.ask("drain", grace + delay + DRAIN_MARGIN, grace=grace, delay=delay)
 
     async def wait(self) -> int:
         """Its exit status, once it has ended; negative: the signal that ended it."""

@@ -89,8 +89,10 @@ class Supervisor:
         except (BusError, ListenError) as error:
             return _failed(str(error).splitlines())
         finally:
-            for task in list(self._tasks):
+            tasks = list(self._tasks)
+            for task in tasks:
                 task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
             await asyncio.gather(*(generation.kill() for generation in self._generations))
             await self._serve_admin(None)
             self._sockets.close()

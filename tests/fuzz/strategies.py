@@ -67,7 +67,7 @@ def framed(draw: st.DrawFn, body: bytes) -> bytes:
     """The framing field, other fields around it, the empty line and the body."""
     before, behind = draw(fields()), draw(fields())
     if draw(st.booleans()):
-        coding = draw(st.sampled_from([b"Transfer-Encoding: chunked\r\n", b"transfer-encoding:\tChunked \r\n"]))
+        coding = draw(st.sampled_from([b"Transfer-Encoding: chunked\r\n", b"transfer-encoding:\tChunked\r\n"]))
         return before + coding + behind + b"\r\n" + draw(chunks(body))
     return before + b"Content-Length: %d\r\n" % len(body) + behind + b"\r\n" + body
 

@@ -167,10 +167,10 @@ def metrics() -> Metrics:
 
 @pytest.fixture
 async def make_pool(metrics: Metrics) -> AsyncIterator[Callable[..., Awaitable[Pool]]]:
-    """``await make_pool(url, …, key=value)``: a started pool, stopped with the test."""
+    """``await make_pool(endpoint, …, key=value)``: a started pool, stopped with the test."""
     pools: list[Pool] = []
 
-    async def make(*urls: str, name: str = "site", **settings: Any) -> Pool:
+    async def make(*urls: str | dict[str, Any], name: str = "site", **settings: Any) -> Pool:
         config = PoolConfig.model_validate({"endpoints": list(urls), "balance": "round_robin", **settings})
         pool = Pool(name, config, Clock(), metrics)
         pools.append(pool)

@@ -75,7 +75,9 @@ async def test_addresses_come_and_go_and_a_vanished_name_keeps_its_last(
     assert used == set(addresses())
     await settle(lambda: asked == 3)
     assert addresses() == [f"127.0.0.1:{port}", f"127.0.0.2:{port}"]
+    assert origin.closed == 0
     await settle(lambda: addresses() == [f"127.0.0.2:{port}"])
+    await settle(lambda: origin.closed == 1)  # what was kept open to the other
     assert (await pool.fetch(exchange())).body == b"ok"
 
 

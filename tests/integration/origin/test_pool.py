@@ -58,6 +58,16 @@ async def test_an_idempotent_request_is_tried_elsewhere(serve, make_pool, exchan
     assert (x.tries, len(bad.requests), len(good.requests)) == (2, 1, 1)
 
 
+@pytest.mark.parametrize("balance", ["least_request", "round_robin"])
+async def test_a_retry_goes_to_another_endpoint_whatever_the_weights(serve, make_pool, exchange, balance):
+    bad, good = await serve(hang_up), await serve(echo)
+    pool = await make_pool({"url": bad.url, "weight": 1000}, good.url, balance=balance, outlier={"failures": 1000})
+    for _ in range(3):
+        x = exchange()
+        assert (await pool.fetch(x)).body == b"ok"
+        assert x.tries <= 2
+
+
 async def test_an_idempotent_request_with_its_body_at_hand_is_sent_whole_again(serve, make_pool, exchange):
     bad, good = await serve(hang_up), await serve(echo)
     pool = await make_pool(bad.url, good.url)

@@ -1,11 +1,19 @@
+import asyncio
 import os
 import signal
 import threading
 
 import pytest
 
+from edgeproxy.config.units import AddressValue
+from edgeproxy.observe.metrics import Metrics
+from edgeproxy.supervisor import generation, process
+from edgeproxy.supervisor.bus import RefusedError
+from edgeproxy.supervisor.generation import Generation
+from edgeproxy.supervisor.sockets import Sockets
+from edgeproxy.supervisor.totals import Totals
 from tests.support.client import RawClient, ask
-from tests.support.ports import accepts
+from tests.support.ports import free_port
 from tests.support.processes import EdgeProcess
 from tests.support.site import request
 
@@ -14,6 +22,21 @@ from tests.support.site import request
 def edge(whole):
     with EdgeProcess(whole(workers=2)) as edge:
         yield edge
+
+
+@pytest.fixture
+def other_text():
+    """The text of a configuration whose one pool has this name."""
+
+    def text(address, origin, pool):
+        return (
+            f"pools: {{{pool}: {{endpoints: ['{origin}']}}}}\n"
+            f"routes: [{{name: all, pool: {pool}}}]\n"
+            f"listeners: [{{address: '{address}'}}]\n"
+            "log: {access: off}\n"
+        )
+
+    return text
 
 
 def test_a_killed_worker_comes_back_and_only_its_own_connections_are_lost(edge, until, metric):
@@ -96,3 +119,52 @@ def test_requests_on_other_connections_succeed_while_workers_are_killed(edge, un
             thread.join()
     # A connection that the killed worker had accepted is lost with it; there was one a thread and a kill at most.
     assert len(failures) <= 4
+
+
+async def test_a_worker_that_hangs_at_a_reload_is_replaced_by_one_that_starts_with_it(
+    site, other_text, until, monkeypatch
+):
+    monkeypatch.setattr(generation, "RELOAD_WITHIN", 1.0)
+    monkeypatch.setattr(process, "DRAIN_MARGIN", 0.5)
+    address = AddressValue("127.0.0.1", free_port())
+    sockets = Sockets()
+    sockets.provide([address], 2)
+    workers = Generation(
+        other_text(address, site.url, "before"),
+        "e.yaml",
+        [sockets.lend([address], number) for number in range(2)],
+        Totals(),
+        Metrics(),
+    )
+    try:
+        await workers.start()
+        first, second = (worker.pid for worker in workers.workers)
+        os.kill(second, signal.SIGSTOP)
+        await workers.reload(other_text(address, site.url, "after"), grace=0)
+        replaced = asyncio.to_thread(
+            until,
+            lambda: second not in [worker.pid for worker in workers.workers] and workers.ready == 2,
+            "the successor",
+        )
+        await replaced
+        for worker, dump in await workers.ask("pools"):
+            assert list(dump) == ["after"], worker
+        assert first in [worker.pid for worker in workers.workers]
+    finally:
+        await workers.kill()
+        sockets.close()
+
+
+async def test_when_one_worker_cannot_start_none_is_left(site, other_text):
+    address = AddressValue("127.0.0.1", free_port())
+    sockets = Sockets()
+    sockets.provide([address], 2)
+    text = other_text(address, site.url, "site").replace("site", "sight", 1)
+    lent = [sockets.lend([address], number) for number in range(2)]
+    workers = Generation(text, "e.yaml", lent, Totals(), Metrics())
+    try:
+        with pytest.raises(RefusedError, match=r"e\.yaml:\d+:\d+: "):
+            await workers.start()
+        assert workers.workers == []
+    finally:
+        sockets.close()

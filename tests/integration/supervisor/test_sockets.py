@@ -1,6 +1,7 @@
 import os
 import socket
 import stat
+from pathlib import Path
 
 import pytest
 
@@ -96,7 +97,7 @@ def test_a_unix_socket_is_never_open_to_everybody(sockets, unix):
     before = os.umask(0)
     try:
         sockets.provide([unix], 1)
-        assert stat.S_IMODE(os.stat(unix.path).st_mode) == 0o660
+        assert stat.S_IMODE(Path(unix.path).stat().st_mode) == 0o660
         assert os.umask(0) == 0
     finally:
         os.umask(before)
@@ -108,7 +109,7 @@ def test_a_unix_socket_somebody_listens_on_is_left_to_them(sockets, unix):
         other.listen()
         with pytest.raises(ListenError, match="another process"):
             sockets.provide([unix], 1)
-        assert stat.S_ISSOCK(os.stat(unix.path).st_mode)
+        assert stat.S_ISSOCK(Path(unix.path).stat().st_mode)
 
 
 def test_the_advice_fits_the_error(tmp_path):

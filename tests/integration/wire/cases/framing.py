@@ -193,7 +193,8 @@ _CODINGS: dict[str, tuple[tuple[int, ...], tuple[bytes, ...]]] = {
     "behind a bare LF": (REFUSED, (b"X: y\nTransfer-Encoding: chunked",)),
     "behind a bare CR": (REFUSED, (b"X: y\rTransfer-Encoding: chunked",)),
     "tab before": (TAKEN, (b"Transfer-Encoding:\tchunked",)),
-    "tab behind": (TAKEN, (b"Transfer-Encoding: chunked\t",)),
+    "tab behind": ((200, 400, 501), (b"Transfer-Encoding: chunked\t",)),
+    "space behind": ((200, 400, 501), (b"Transfer-Encoding: chunked ",)),
     "upper case": (TAKEN, (b"TRANSFER-ENCODING: CHUNKED",)),
     "mixed case": (TAKEN, (b"tRANSFER-eNCODING: ChUnKeD",)),
 }
@@ -207,7 +208,7 @@ def _codings() -> list[Case]:
             post(*fields, body=b"3\r\nabc\r\n" + _LAST),
             want,
             _CODING,
-            beyond_nginx=_SPACE if name.startswith("tab") and want == TAKEN else "",
+            beyond_nginx=_SPACE if name in {"tab before", "tab behind", "space behind"} else "",
         )
         for name, (want, fields) in _CODINGS.items()
     ]
