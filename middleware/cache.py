@@ -103,7 +103,7 @@ class Cache(Middleware):
         request = x.request
         if self._honour and b"only-if-cached" in of_request(request.headers):
             raise EdgeError(Kind.NOT_CACHED, "client")  # RFC 9111 §5.2.1.7
-        if request.method == b"HEAD" or b"range" in request.headers or b"upgrade" in request.headers:
+        if request.method == b"HEAD" or request.length or b"range" in request.headers or b"upgrade" in request.headers:
             x.verdict = b"fwd=bypass"
         elif entry is None and key in self._tiers.passing:
             x.verdict = b"fwd=" + reason

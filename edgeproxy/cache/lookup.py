@@ -17,7 +17,7 @@ from edgeproxy.errors import EdgeError, Kind
 from edgeproxy.http.body import Body
 from edgeproxy.http.dates import format_date
 from edgeproxy.http.headers import Headers
-from edgeproxy.http.message import Request, Response
+from edgeproxy.http.message import Response
 from edgeproxy.pipeline.exchange import Exchange
 
 Fetch = Callable[[Exchange], Awaitable[Response]]
@@ -53,7 +53,7 @@ class Lookup:
     async def fetch(self, x: Exchange, fetch: Fetch, store: Store) -> Response:
         """The answer, from a fetch of this exchange's own or one that is under way. Raises EdgeError."""
         flights = self._rules.tiers.flights
-        collapsible = b"authorization" not in x.request.headers
+        collapsible = b"authorization" not in x.request.headers and x.claims is None
         flight = flights.get(self._key) if collapsible else None
         if flight is not None:
             answer = await self._join(x, flight)
@@ -155,6 +155,7 @@ class Lookup:
         entry, status = self._entry, response.status
         now = self._rules.clock.wall()
         if status == 304 and entry is not None:
+            await store(x, response)
             self._freshen(entry, response, sent, now)
             flight.share(entry, b"fwd=%b; fwd-status=304" % self._reason)
             return
@@ -165,7 +166,7 @@ class Lookup:
             return
         verdict = b"fwd=%b; fwd-status=%d" % (self._reason, status)
         headers = response.headers()
-        if not self._storable(x.request, response, headers):
+        if not self._storable(x, response, headers):
             self._rules.tiers.passing.add(self._key)
             flight.deliver(response, verdict)
             return
@@ -174,11 +175,11 @@ class Lookup:
         await store(x, response)
         await self._keep(x, flight, response, sent, now, verdict + b"; stored")
 
-    def _storable(self, request: Request, response: Response, headers: Headers) -> bool:
+    def _storable(self, x: Exchange, response: Response, headers: Headers) -> bool:
         length = len(response.body) if isinstance(response.body, bytes) else response.body.length
         if length is not None and length > self._rules.largest:
             return False
-        if not policy.may_store(request.headers, response.status, headers):
+        if not policy.may_store(x.request.headers, response.status, headers, authorized=x.claims is not None):
             return False
         terms = self._terms(response.status, headers, self._rules.clock.wall(), self._rules.clock.wall())
         reusable = terms.lifetime > terms.initial_age and not terms.validate

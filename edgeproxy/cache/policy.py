@@ -44,10 +44,11 @@ class Terms(NamedTuple):
     if_error: float
 
 
-def may_store(request: Headers, status: int, response: Headers) -> bool:
+def may_store(request: Headers, status: int, response: Headers, *, authorized: bool = False) -> bool:
     """Whether a shared cache may store this answer to a GET (RFC 9111 §3).
 
-    Stricter than the RFC in one point: an answer with Set-Cookie is one user's and is not stored.
+    ``authorized``: the request said who it is by other means than Authorization, and counts as if by that. Stricter
+    than the RFC in one point: an answer with Set-Cookie is one user's and is not stored.
     """
     if status in _NEVER_STORED or status < 200 or b"set-cookie" in response:
         return False
@@ -59,7 +60,7 @@ def may_store(request: Headers, status: int, response: Headers) -> bool:
         return False
     if b"private" in directives or b"no-store" in parse(request.get(b"cache-control")):
         return False
-    if b"authorization" in request and not _shared_with_authorization(directives):
+    if (authorized or b"authorization" in request) and not _shared_with_authorization(directives):
         return False
     if b"*" in tokens(response.get(b"vary")):
         return False

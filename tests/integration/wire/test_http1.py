@@ -146,6 +146,12 @@ def test_chunks_and_trailers_reach_the_origin(client: RawClient, wire: Wire) -> 
     _still_serves(client, b"/after")
 
 
+def test_the_body_of_a_pipelined_get_reaches_the_origin(client: RawClient, wire: Wire) -> None:
+    client.send(request(b"/first", method=b"DELETE") + request(b"/get", b"Content-Length: 5") + b"hello")
+    assert client.answers(2).statuses == [200, 200]
+    assert [seen.body for seen in wire.origin.to(b"/get")] == [b"hello"]
+
+
 def test_chunks_and_trailers_reach_the_client(client: RawClient, wire: Wire) -> None:
     wire.origin.on(b"/down", lambda _: [CHUNKED, b"3\r\nabc\r\n", b"4;x=y\r\ndefg\r\n", b"0\r\nX-Sum: 7\r\n\r\n"])
     client.send(request(b"/down", b"TE: trailers"))
