@@ -96,7 +96,7 @@ class Cache(Middleware):
                 Lookup(self._rules, key, entry, b"stale").refresh(x, fetch, store)
         entry.hits += 1
         x.verdict = b"hit"
-        return from_entry(entry, request, now)
+        return from_entry(entry, request, now, b"hit")
 
     def _miss(self, x: Exchange, key: bytes, entry: Entry | None, reason: bytes) -> None:
         """Leave the exchange to the origin, by way of a look-up if its answer may be kept."""

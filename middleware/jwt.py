@@ -2,38 +2,25 @@
 
 from __future__ import annotations
 
-from ipaddress import ip_address
 from math import ceil
-from typing import TYPE_CHECKING, Annotated, Literal, get_args
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, Annotated
 
-from pydantic import AfterValidator, Field, SecretStr, model_validator
+from pydantic import AfterValidator, Field
 
 from edgeproxy.config.fields import EditableField
 from edgeproxy.config.units import Duration, Rate, RateValue
-from edgeproxy.config.values import File, Many
+from edgeproxy.config.values import Many
 from edgeproxy.http.addresses import network
 from edgeproxy.http.cookies import cookie
 from edgeproxy.http.headers import Headers
 from edgeproxy.http.message import Response
+from edgeproxy.jose.settings import KeySettings
 from edgeproxy.pipeline.exchange import Exchange
 from edgeproxy.pipeline.gcra import Limiter
-from edgeproxy.pipeline.middleware import Middleware, MiddlewareConfig, Services
+from edgeproxy.pipeline.middleware import Middleware, Services
 
-if TYPE_CHECKING:  # edgeproxy.jose imports cryptography, which takes a tenth of a second: only where it is used
-    from edgeproxy.jose.keys import KeySet
+if TYPE_CHECKING:  # it imports cryptography, which takes a tenth of a second: only where the stage is used
     from edgeproxy.jose.token import TokenError
-
-Shared = Literal["HS256", "HS384", "HS512"]
-Public = Literal["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"]
-_SHARED: tuple[Shared, ...] = get_args(Shared)
-_PUBLIC: tuple[Public, ...] = get_args(Public)
-
-
-def _https(url: str) -> str:
-    if urlsplit(url).scheme not in ("https", "http") or not urlsplit(url).hostname or "@" in urlsplit(url).netloc:
-        raise ValueError(f"{url!r} is not a URL like https://issuer.example/.well-known/jwks.json")
-    return url
 
 
 def _source(text: str) -> str:
@@ -58,22 +45,7 @@ class Jwt(Middleware):
 
     name = "jwt"
 
-    class Config(MiddlewareConfig):
-        secret: SecretStr | None = None
-        """Shared secret for HS256 (from 32 bytes), HS384 (48) or HS512 (64). Write it as `${NAME}`."""
-
-        keys_file: File | None = None
-        """File with public keys or certificates (PEM) or a JWK Set; read again every `refresh`."""
-
-        jwks_url: Annotated[str, AfterValidator(_https)] | None = None
-        """Where the issuer publishes its JWK Set. https, except on loopback."""
-
-        allow_http: bool = False
-        """Accept an http `jwks_url` elsewhere. Whoever is on that path can then sign tokens."""
-
-        algorithms: Annotated[tuple[Shared | Public, ...], Many] = ()
-        """Accepted algorithms. Not given: HS256 with `secret`, else all of RS, PS, ES and EdDSA."""
-
+    class Config(KeySettings):
         issuer: Annotated[tuple[str, ...], Many] = ()
         """Accepted `iss`; not given: any."""
 
@@ -104,79 +76,25 @@ class Jwt(Middleware):
         realm: str = Field(default="edge", pattern=r"^[A-Za-z0-9 ._:/-]{1,64}$")
         """The realm told in WWW-Authenticate."""
 
-        refresh: Duration = Field(default=600, ge=1, le=86400)
-        """How often the key set is fetched or the file read anew: 1s to 1d."""
-
-        refresh_min: Duration = Field(default=30, ge=1, le=3600)
-        """Unknown key ids bring a fetch forward, at most once in this time: 1s to 1h."""
-
         failures: Rate = RateValue(60, 60)
         """How many bad tokens one client network (an address, an IPv6 /64) may show, before its unseen tokens are
         answered 429 without a look: `60/m`. A signature costs far more to check than to invent."""
 
-        @model_validator(mode="after")
-        def _consistent(self) -> Jwt.Config:
-            if sum(source is not None for source in (self.secret, self.keys_file, self.jwks_url)) != 1:
-                raise ValueError("give exactly one of secret, keys_file and jwks_url")
-            wrong = [one for one in self.algorithms if (one in _SHARED) is (self.secret is None)]
-            if wrong:
-                needs = "public keys" if self.secret else "a secret, which has no place beside public keys"
-                raise ValueError(f"{wrong[0]} works with {needs}; with both, a public key could pass for a secret")
-            if self.jwks_url is not None and not self.allow_http and not _protected(self.jwks_url):
-                raise ValueError("jwks_url must be https, or allow_http true if the way there is trusted")
-            self.static_keys()
-            return self
-
-        def accepted(self) -> tuple[str, ...]:
-            """The accepted algorithms, defaults filled in."""
-            return self.algorithms or (_SHARED[:1] if self.secret else _PUBLIC)
-
-        def static_keys(self) -> KeySet | None:
-            """The keys that are here already. Raises ValueError if they cannot be used."""
-            from edgeproxy.jose.keys import from_document, from_secret
-            from edgeproxy.jose.refresh import read_file
-
-            if self.secret is not None:
-                return from_secret(self.secret.get_secret_value().encode(), self.accepted())
-            if self.keys_file is None:
-                return None
-            try:
-                return from_document(read_file(self.keys_file))
-            except (OSError, ValueError) as error:
-                raise ValueError(f"keys_file {self.keys_file} cannot be used: {error}") from None
-
     def __init__(self, config: Config, services: Services) -> None:
         super().__init__(config, services)
-        from edgeproxy.jose import refresh, token, verifier
+        from edgeproxy.jose.token import Expectations, TokenError, UnknownKeyError
+        from edgeproxy.jose.verifier import NoKeysError, Verifier
 
-        self._no_keys, self._token_error, self._unknown_key = (
-            verifier.NoKeysError,
-            token.TokenError,
-            token.UnknownKeyError,
-        )
-        keys, url, path = config.static_keys(), config.jwks_url, config.keys_file or ""
-        source = refresh.KeySource(keys)
-        if config.secret is None:
-            outcomes = services.metrics.counter(
-                "edgeproxy_key_refresh_total", "Attempts to refresh key sets.", ("outcome",)
-            )
-            source = refresh.FreshKeys(
-                refresh.from_url(url, services.http) if url else refresh.from_file(path),
-                url or path,
-                services.clock,
-                keys=keys,
-                every=config.refresh,
-                at_most=config.refresh_min,
-                count=outcomes.inc,
-            )
-        expected = token.Expectations(
-            algorithms=frozenset(config.accepted()),
+        self._no_keys, self._token_error, self._unknown_key = NoKeysError, TokenError, UnknownKeyError
+        expected = Expectations(
+            algorithms=config.accepted(),
             issuers=frozenset(config.issuer),
             audiences=frozenset(config.audience),
             leeway=config.leeway,
             expiry_required=config.expiry_required,
         )
-        self._verifier = verifier.Verifier(source, expected, config.require, config.pass_, services.clock.wall)
+        source = config.source(services)
+        self._verifier = Verifier(source, expected, config.require, config.pass_, services.clock.wall)
         self._cookies = [None if one == "bearer" else one.partition(":")[2].encode() for one in config.token]
         self._owned = frozenset(name.encode() for name in config.pass_.values())
         self._bad = Limiter(config.failures.period / config.failures.count, max(1, config.failures.count), 50_000)
@@ -249,12 +167,3 @@ class Jwt(Middleware):
 
 def _network(client: str) -> str:
     return network(client, 32, 64)
-
-
-def _protected(url: str) -> bool:
-    """Nobody on the way can change what this URL answers: https, or it does not leave the machine."""
-    parts = urlsplit(url)
-    try:
-        return parts.scheme == "https" or parts.hostname == "localhost" or ip_address(parts.hostname or "").is_loopback
-    except ValueError:
-        return False

@@ -8,7 +8,7 @@ from edgeproxy.http.headers import Headers
 from edgeproxy.http.message import FieldBlock
 
 # Fields that belong to one transfer and not to the stored answer (RFC 9111 §3.1 and our own framing).
-_NOT_STORED = (b"age", b"content-length", b"proxy-authentication-info", b"proxy-authorization")
+_NOT_STORED = (b"age", b"cache-status", b"content-length", b"proxy-authentication-info", b"proxy-authorization")
 
 # What a 304 carries of the stored fields (RFC 9110 §15.4.5).
 _NOT_MODIFIED = (b"cache-control", b"content-location", b"date", b"etag", b"expires", b"last-modified", b"vary")
@@ -21,7 +21,8 @@ class Entry:
 
     ``body`` is the whole body, or None while ``fill`` still brings it. ``base`` is the wall time at which the answer
     was 0 seconds old, ``fresh_until`` the wall time its freshness ends (0 if it must always be revalidated).
-    ``hits`` and ``main`` are the eviction's marks.
+    ``said`` is how its
+    Cache-Status begins, ``hits`` and ``main`` are the eviction's marks.
     """
 
     __slots__ = (
@@ -36,6 +37,7 @@ class Entry:
         "last_modified",
         "main",
         "not_modified",
+        "said",
         "size",
         "status",
         "terms",
@@ -68,6 +70,8 @@ class Entry:
 
     def renew(self, headers: Headers, terms: Terms, response_time: float) -> None:
         """Take new fields and terms: when stored, and when a 304 freshened it (RFC 9111 §3.2, §4.3.4)."""
+        said = headers.get(b"cache-status")
+        self.said = b"edgeproxy; " if said is None else said + b", edgeproxy; "  # RFC 9211 §2: each cache appends
         headers = {name: value for name, value in headers.items() if name not in _NOT_STORED}
         self.fields = FieldBlock(headers)
         self.not_modified = FieldBlock({name: headers[name] for name in _NOT_MODIFIED if name in headers})

@@ -84,7 +84,7 @@ class Lookup:
         if entry is None or vary.selector(entry.vary)(x.request.headers) != entry.variant:
             return None
         x.verdict = b"fwd=%b; collapsed" % self._reason
-        return from_entry(entry, x.request, self._rules.clock.wall())
+        return from_entry(entry, x.request, self._rules.clock.wall(), x.verdict)
 
     async def _lead(self, x: Exchange, flight: Flight, fetch: Fetch, store: Store) -> Response:
         own = self._upstream(x)
@@ -101,7 +101,7 @@ class Lookup:
             raise flight.error
         x.verdict = flight.verdict
         if flight.entry is not None:
-            return from_entry(flight.entry, x.request, self._rules.clock.wall())
+            return from_entry(flight.entry, x.request, self._rules.clock.wall(), x.verdict)
         if flight.response is None:
             raise EdgeError(Kind.INTERNAL, "edge", "a fetch that brought nothing")
         return flight.response

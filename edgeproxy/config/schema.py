@@ -16,6 +16,7 @@ from edgeproxy.config.values import (
     FieldName,
     File,
     Host,
+    HostName,
     HostToSend,
     Many,
     Method,
@@ -26,6 +27,7 @@ from edgeproxy.config.values import (
     StageMap,
     Workers,
 )
+from edgeproxy.observe.redact import SENSITIVE
 
 
 def _endpoint(value: Any) -> Any:
@@ -89,6 +91,8 @@ class AdminConfig(Section):
 
     address: Address = "127.0.0.1:9900"
     """Where it listens; written like a listener's address."""
+    hosts: Annotated[tuple[HostName, ...], Many] = Field((), max_length=100)
+    """Names it may be asked by beside `localhost` and any IP address, at most 100; other names get 421."""
 
 
 class LimitsConfig(Section):
@@ -272,6 +276,8 @@ class AccessLogConfig(Section):
     """`json`, or `combined` as Apache and nginx write it."""
     file: str = Field("stdout", min_length=1)
     """`stdout`, `stderr` or a file's path; the file is opened anew on SIGUSR1."""
+    mask: Annotated[tuple[Annotated[str, Field(min_length=1)], ...], Many] = Field(SENSITIVE, max_length=1_000)
+    """Query parameters whose values are written as `***`, in whatever case; in place of the default. `[]` for none."""
 
 
 class LogConfig(Section):

@@ -114,14 +114,22 @@ def _field_name(value: Any) -> str:
     return str(value).lower()
 
 
-def _pool_host(value: str) -> str:
-    return value if value in {"preserve", "endpoint"} else _host(value)
+def _host_name(value: Any) -> str:
+    name = _host(value)
+    if name.startswith("*."):
+        raise ValueError(f"{value!r} is not one name; a pattern has no meaning here")
+    return name
+
+
+def _pool_host(value: Any) -> str:
+    return str(value) if value in {"preserve", "endpoint"} else _host_name(value)
 
 
 Many = BeforeValidator(_many)
 Off = BeforeValidator(_off)
 Name = Annotated[str, Field(pattern=NAME)]
 Host = Annotated[str, BeforeValidator(_host)]
+HostName = Annotated[str, BeforeValidator(_host_name)]
 HostToSend = Annotated[str, BeforeValidator(_pool_host)]
 Path = Annotated[str, BeforeValidator(_path)]
 File = Annotated[str, Field(min_length=1), AfterValidator(_file)]

@@ -44,10 +44,8 @@ def from_pairs(pairs: Iterable[tuple[bytes, bytes]]) -> Headers:
 
 def serialize(headers: Headers) -> bytes:
     """The field lines as HTTP/1.1 writes them, each ended by CRLF."""
-    block = b"".join([b"%b: %b\r\n" % line for line in headers.items()])
-    if b"\n" in headers.get(b"set-cookie", b""):
-        block = b"".join([b"%b: %b\r\n" % line for line in lines(headers)])
-    return block
+    fields = lines(headers) if b"set-cookie" in headers else headers.items()
+    return b"".join([b"%b: %b\r\n" % line for line in fields])
 
 
 def lines(headers: Headers) -> Iterator[tuple[bytes, bytes]]:

@@ -95,7 +95,7 @@ class FieldBlock:
         self.wire = serialize(fields)
 
 
-_NO_FIELDS = FieldBlock({})
+NO_FIELDS = FieldBlock({})
 
 
 class Response:
@@ -111,8 +111,7 @@ class Response:
         status: int,
         headers: Headers | None = None,
         body: bytes | Body = b"",
-        *,
-        shared: FieldBlock = _NO_FIELDS,
+        shared: FieldBlock = NO_FIELDS,
     ) -> None:
         self.status = status
         self.body = body
@@ -147,7 +146,7 @@ class Response:
 
     def replace(self, headers: Headers) -> None:
         """Take ``headers`` in place of all fields."""
-        self.shared = _NO_FIELDS
+        self.shared = NO_FIELDS
         self.own = headers
 
     def wire(self) -> bytes:
@@ -162,7 +161,7 @@ class Response:
 
     def _flatten(self) -> None:
         self.own = self.shared.fields | self.own
-        self.shared = _NO_FIELDS
+        self.shared = NO_FIELDS
 
     def __repr__(self) -> str:
         return f"<Response {self.status} {self.headers()!r}>"

@@ -26,9 +26,10 @@ def parse_target(target: bytes) -> tuple[bytes, bytes, bytes]:
     The target is what goes to the origin; the path is for matching, percent-decoded but for %2F, its slashes merged.
     """
     path, mark, query = target.partition(b"?")
-    if not (b"%" in path or b"/." in path or b"//" in path or b"#" in target):
+    # By number and by find(): `bytes in bytes` first fails to make a number of its left side, at four times the cost.
+    if 0x25 not in path and 0x23 not in target and path.find(b"/.") < 0 and path.find(b"//") < 0:
         return target, path, query
-    if b"#" in target:
+    if 0x23 in target:
         raise _bad("a fragment in the request target")
     path = _remove_dot_segments(_ESCAPE.sub(_decode_unreserved, path))
     return path + mark + query, _SLASHES.sub(b"/", _ESCAPE.sub(_decode_all, path)), query

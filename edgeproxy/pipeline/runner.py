@@ -12,7 +12,7 @@ from collections.abc import Coroutine
 from typing import Any, Protocol
 
 from edgeproxy.errors import EdgeError, Kind, meaning
-from edgeproxy.http.message import Response
+from edgeproxy.http.message import NO_FIELDS, Response
 from edgeproxy.pipeline.chain import Responders
 from edgeproxy.pipeline.exchange import Exchange
 
@@ -100,7 +100,7 @@ async def store(x: Exchange, response: Response) -> None:
 
 def finish(x: Exchange, response: Response, responders: Responders) -> None:
     """The response phase. A hook that fails is left out of this answer, and said in the log."""
-    if x.verdict:
+    if x.verdict and response.shared is NO_FIELDS:  # what is answered from a stored entry says it already
         response.add(b"cache-status", b"edgeproxy; " + x.verdict)
     for hook in responders:
         try:

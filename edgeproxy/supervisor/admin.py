@@ -9,7 +9,7 @@ from __future__ import annotations
 import ipaddress
 import json
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
@@ -35,6 +35,9 @@ class Subject(Protocol):
 
     def config(self) -> dict[str, Any]:
         """The running configuration as plain values."""
+
+    def hosts(self) -> Collection[str]:
+        """Names it may be asked by beside localhost and addresses, in lower case."""
 
     async def metrics(self) -> Dump:
         """The sum over workers."""
@@ -72,7 +75,7 @@ class Admin:
                 remove_file(self._path)
 
     def _application(self) -> web.Application:
-        app = web.Application(client_max_size=LARGEST_BODY, middlewares=[_errors_as_json, _guard])
+        app = web.Application(client_max_size=LARGEST_BODY, middlewares=[_errors_as_json, self._guard])
         app.router.add_get("/healthz", self._healthz)
         app.router.add_get("/readyz", self._readyz)
         app.router.add_get("/metrics", self._metrics)
@@ -81,6 +84,13 @@ class Admin:
         app.router.add_post("/purge", self._purge)
         app.router.add_post("/reload", self._reload)
         return app
+
+    @web.middleware
+    async def _guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Only names that no foreign DNS entry can point here: an address, localhost, and those configured."""
+        if not _is_own_name(request.headers.get(hdrs.HOST, ""), self._subject.hosts()):
+            raise web.HTTPMisdirectedRequest(text="ask by IP address, as localhost, or by a name in admin.hosts")
+        return await handler(request)
 
     async def _healthz(self, _: web.Request) -> web.Response:
         health = self._subject.health()
@@ -145,18 +155,10 @@ async def _errors_as_json(request: web.Request, handler: Handler) -> web.StreamR
         return _json({"error": error.text or error.reason}, error.status, {"Allow": allow} if allow else None)
 
 
-@web.middleware
-async def _guard(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Only names that no foreign DNS entry can point here: an address, or localhost."""
-    if not _is_own_name(request.headers.get(hdrs.HOST, "")):
-        raise web.HTTPMisdirectedRequest(text="ask by IP address or as localhost")
-    return await handler(request)
-
-
-def _is_own_name(host: str) -> bool:
+def _is_own_name(host: str, further: Collection[str]) -> bool:
     try:
         name = urlsplit(f"//{host}").hostname or ""
-        if name in {"", "localhost"}:
+        if name in {"", "localhost"} or name.removesuffix(".") in further:
             return True
         ipaddress.ip_address(name)
     except ValueError:

@@ -161,7 +161,7 @@ class Supervisor:
         before, generation = self._config, self._generation
         if before is None or generation is None:
             raise BusError("the proxy has not started")
-        moved = config.admin != before.admin
+        moved = _admin_address(config) != _admin_address(before)
         admin = _listen_admin(config.admin) if moved and config.admin is not None else None
         try:
             if config.listeners == before.listeners and _workers(config) == generation.size:
@@ -233,6 +233,9 @@ class Supervisor:
 
     def config(self) -> dict[str, Any]:
         return {} if self._config is None else self._config.model_dump(mode="json")
+
+    def hosts(self) -> tuple[str, ...]:
+        return () if self._config is None or self._config.admin is None else self._config.admin.hosts
 
     async def metrics(self) -> Dump:
         await self._collect()
@@ -316,6 +319,10 @@ def _workers(config: Config) -> int:
 
 def _addresses(config: Config) -> list[AddressValue]:
     return [parse_address(listener.address) for listener in config.listeners]
+
+
+def _admin_address(config: Config) -> str | None:
+    return None if config.admin is None else config.admin.address
 
 
 def _listen_admin(config: AdminConfig) -> socket.socket:

@@ -178,7 +178,7 @@ class Worker:
             raise placed(errors, text, path) from None
 
     def _open_log(self, config: AccessLogConfig | None) -> AccessLog | None:
-        return None if config is None else AccessLog(config.format, config.file, self._metrics)
+        return None if config is None else AccessLog(config.format, config.file, self._metrics, config.mask)
 
     def _configure_logs(self, config: Config, log: AccessLog | None) -> None:
         error_log.configure(config.log.level, "worker")

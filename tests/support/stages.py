@@ -1,16 +1,18 @@
-"""Stages built from settings, and the exchanges and services they are given, by hand."""
+"""Stages built from settings, and what they are given, by hand: services, exchanges, a client to answer."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import asyncio
+from collections.abc import Callable, Coroutine, Iterable
 from types import SimpleNamespace
 from typing import Any, TypeVar, cast
 
 import aiohttp
 
+from edgeproxy.cache.tiers import Tiers
 from edgeproxy.clock import Clock, ManualClock
 from edgeproxy.http.headers import from_pairs
-from edgeproxy.http.message import Request
+from edgeproxy.http.message import Request, Response
 from edgeproxy.observe.metrics import Metrics
 from edgeproxy.pipeline.exchange import Exchange, Peer
 from edgeproxy.pipeline.middleware import Middleware, Services
@@ -41,7 +43,8 @@ def no_session() -> aiohttp.ClientSession:
 
 
 def services(clock: Clock | None = None, http: Callable[[], aiohttp.ClientSession] = no_session) -> Services:
-    return Services(clock or ManualClock(), Metrics(), cast("Any", None), http)
+    clock, metrics = clock or ManualClock(), Metrics()
+    return Services(clock, metrics, Tiers(10_000_000, clock, metrics), http)
 
 
 def stage(kind: type[M], settings: dict[str, Any] | None = None, lent: Services | None = None) -> M:
@@ -67,3 +70,40 @@ def exchange(
     x = Exchange(request, Peer(client, 40_000, "", "198.51.100.1", None), started)
     x.route = cast("Any", SimpleNamespace(name="site"))
     return x
+
+
+class Client:
+    """What a listener lends an exchange to answer on; keeps the answer, its body, and the task it took, if any."""
+
+    def __init__(self) -> None:
+        self.response: Response | None = None
+        self.body = b""
+        self.task: asyncio.Task[None] | None = None
+
+    def send(self, x: Exchange, response: Response) -> None:
+        assert isinstance(response.body, bytes)
+        self.response, self.body = response, response.body
+
+    async def stream(self, x: Exchange, response: Response) -> None:
+        assert not isinstance(response.body, bytes)
+        self.response = response
+        while chunk := await response.body.read():
+            self.body += chunk
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        assert self.task is None, "one task an exchange"
+        self.task = asyncio.get_running_loop().create_task(work)
+
+    async def done(self) -> Client:
+        if self.task is not None:
+            await self.task
+        return self
+
+    @property
+    def status(self) -> int:
+        assert self.response is not None
+        return self.response.status
+
+    def field(self, name: bytes) -> bytes | None:
+        assert self.response is not None
+        return self.response.get(name)

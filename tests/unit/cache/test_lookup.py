@@ -8,55 +8,15 @@ from typing import Any
 
 import pytest
 
-from edgeproxy.cache.tiers import Tiers
 from edgeproxy.clock import ManualClock
 from edgeproxy.errors import EdgeError, Kind
 from edgeproxy.http.body import Pipe
 from edgeproxy.http.message import Request, Response
-from edgeproxy.observe.metrics import Metrics
 from edgeproxy.pipeline.chain import compile_chain
-from edgeproxy.pipeline.exchange import Exchange, Peer
-from edgeproxy.pipeline.middleware import Services
+from edgeproxy.pipeline.exchange import Exchange
 from edgeproxy.pipeline.runner import serve
 from middleware.cache import Cache
-
-PEER = Peer("192.0.2.1", 1234, "", "192.0.2.2", None)
-
-
-class Client:
-    """The Writer of one exchange: keeps the answer and its body."""
-
-    def __init__(self) -> None:
-        self.response: Response | None = None
-        self.body = b""
-        self.task: asyncio.Task[None] | None = None
-
-    def send(self, x: Exchange, response: Response) -> None:
-        assert isinstance(response.body, bytes)
-        self.response, self.body = response, response.body
-
-    async def stream(self, x: Exchange, response: Response) -> None:
-        assert not isinstance(response.body, bytes)
-        self.response = response
-        while chunk := await response.body.read():
-            self.body += chunk
-
-    def spawn(self, work: Any) -> None:
-        self.task = asyncio.get_running_loop().create_task(work)
-
-    async def done(self) -> Client:
-        if self.task is not None:
-            await self.task
-        return self
-
-    @property
-    def status(self) -> int:
-        assert self.response is not None
-        return self.response.status
-
-    def field(self, name: bytes) -> bytes | None:
-        assert self.response is not None
-        return self.response.get(name)
+from tests.support.stages import Client, exchange, services, stage
 
 
 class Edge:
@@ -66,10 +26,9 @@ class Edge:
 
     def __init__(self, **config: Any) -> None:
         self.clock = ManualClock()
-        metrics = Metrics()
-        self.tiers = Tiers(10**7, self.clock, metrics)
-        services = Services(clock=self.clock, metrics=metrics, cache=self.tiers, http=lambda: None)  # type: ignore[arg-type, return-value]
-        self.chain = compile_chain([Cache(Cache.Config(**config), services)])
+        lent = services(self.clock)
+        self.tiers = lent.cache
+        self.chain = compile_chain([stage(Cache, config, lent)])
         self.asked: list[Request] = []
         self.answer: Callable[[Request], Awaitable[Response]] = self.plain
 
@@ -82,7 +41,7 @@ class Edge:
 
     def start(self, method: bytes = b"GET", target: bytes = b"/", **fields: bytes) -> Client:
         headers = {name.replace("_", "-").encode(): value for name, value in fields.items()}
-        x = Exchange(Request(method, target, headers, authority=b"a.test", host=b"a.test"), PEER, 0.0)
+        x = exchange(target, headers, method=method, authority=b"a.test", started=0.0)
         x.route = self  # type: ignore[assignment]
         client = Client()
         serve(x, client)

@@ -52,6 +52,11 @@ def test_what_a_shared_cache_may_store(
     assert policy.may_store(request_fields, status, response) is expected
 
 
+def test_whoever_a_token_in_a_cookie_names_counts_like_authorization() -> None:
+    assert not policy.may_store({}, 200, {b"cache-control": b"max-age=60"}, authorized=True)
+    assert policy.may_store({}, 200, {b"cache-control": b"public, max-age=60"}, authorized=True)
+
+
 LIFETIMES = [
     ({b"cache-control": b"max-age=60"}, 60),
     ({b"cache-control": b"max-age=60, s-maxage=10"}, 10),

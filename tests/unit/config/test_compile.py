@@ -7,8 +7,6 @@ from typing import Any, ClassVar
 import pytest
 from pydantic import Field, SecretStr
 
-from edgeproxy.cache.tiers import Tiers
-from edgeproxy.clock import ManualClock
 from edgeproxy.config.compile import activate, compile_config
 from edgeproxy.config.errors import ConfigErrors
 from edgeproxy.config.load import load_text, placed
@@ -18,9 +16,9 @@ from edgeproxy.config.stages import Discovered, arrange, chosen
 from edgeproxy.config.values import File
 from edgeproxy.errors import EdgeError, Kind
 from edgeproxy.http.message import Request, Response
-from edgeproxy.observe.metrics import Metrics
-from edgeproxy.pipeline.exchange import Exchange, Peer
+from edgeproxy.pipeline.exchange import Exchange
 from edgeproxy.pipeline.middleware import Middleware, MiddlewareConfig, Services
+from tests.support import stages
 
 
 class Recording(Middleware):
@@ -103,8 +101,7 @@ def events() -> list[str]:
 
 @pytest.fixture
 def services() -> Services:
-    clock, metrics = ManualClock(), Metrics()
-    return Services(clock, metrics, Tiers(1_000_000, clock, metrics), lambda: pytest.fail("no call is made here"))
+    return stages.services()
 
 
 def load(text: str, env: Mapping[str, str] | None = None, file: str = "edge.yaml") -> Config:
@@ -147,9 +144,8 @@ async def test_what_no_route_matches_passes_the_global_stages_but_not_the_cache(
     snapshot = build(services, TEXT.replace("- {name: all, pool: near}", ""))
     unrouted = at(snapshot, "/nowhere")
     assert names(unrouted) == ["first", "limit"]
-    exchange = Exchange(Request(b"GET", b"/nowhere", {}), Peer("", 0, "", "", None), 0.0)
     with pytest.raises(EdgeError) as raised:
-        await unrouted.origin.fetch(exchange)
+        await unrouted.origin.fetch(stages.exchange(b"/nowhere"))
     assert raised.value.kind is Kind.NO_ROUTE
 
 

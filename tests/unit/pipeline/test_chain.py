@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
-from edgeproxy.clock import ManualClock
 from edgeproxy.errors import EdgeError, Kind
-from edgeproxy.http.message import Request, Response
-from edgeproxy.observe.metrics import Metrics
+from edgeproxy.http.message import Response
 from edgeproxy.pipeline.chain import compile_chain
-from edgeproxy.pipeline.exchange import Exchange, Peer
-from edgeproxy.pipeline.middleware import Middleware, MiddlewareConfig, Services
+from edgeproxy.pipeline.exchange import Exchange
+from edgeproxy.pipeline.middleware import Middleware, MiddlewareConfig
 from edgeproxy.pipeline.runner import serve
+from tests.support.stages import Client, exchange, services
 
-METRICS = Metrics()
-SERVICES = Services(clock=ManualClock(), metrics=METRICS, cache=None, http=None)  # type: ignore[arg-type]
+SERVICES = services()
+METRICS = SERVICES.metrics
 TRACE: list[str] = []
 
 
@@ -71,21 +68,6 @@ class Origin:
         return Response(200, {}, b"fetched")
 
 
-class Client:
-    def __init__(self) -> None:
-        self.sent: list[Response] = []
-        self.work: list[Any] = []
-
-    def send(self, x: Exchange, response: Response) -> None:
-        self.sent.append(response)
-
-    async def stream(self, x: Exchange, response: Response) -> None:
-        self.sent.append(response)
-
-    def spawn(self, work: Any) -> None:
-        self.work.append(work)
-
-
 class FakeRoute:
     def __init__(self, stages: list[Middleware]) -> None:
         self.name = "r"
@@ -96,44 +78,43 @@ class FakeRoute:
 async def run(*stages: Middleware) -> tuple[Client, int]:
     """Returns the client and how many tasks it took."""
     TRACE.clear()
-    x = Exchange(Request(b"GET", b"/", {}), Peer("192.0.2.1", 1, "", "", None), 0.0)
+    x = exchange()
     x.route = FakeRoute(list(stages))  # type: ignore[assignment]
     client = Client()
     serve(x, client)
-    for work in client.work:
-        await work
-    return client, len(client.work)
+    await client.done()
+    return client, int(client.task is not None)
 
 
 async def test_stages_run_in_order_and_answers_come_back_in_reverse() -> None:
     client, tasks = await run(Passes("a"), Passes("b"))
     assert TRACE == ["request a", "request b", "origin", "response b", "response a", "log a", "log b", "ended "]
-    assert (client.sent[0].body, tasks) == (b"fetched", 1)
+    assert (client.body, tasks) == (b"fetched", 1)
 
 
 async def test_a_stage_that_answers_needs_no_task_and_only_entered_stages_see_it() -> None:
     client, tasks = await run(Passes("a"), Answers("b"), Passes("c"))
     assert TRACE == ["request a", "response b", "response a", "log a", "log b", "log c", "ended "]
-    assert (client.sent[0].status, tasks) == (403, 0)
+    assert (client.status, tasks) == (403, 0)
 
 
 async def test_an_async_stage_splits_the_chain() -> None:
     client, tasks = await run(Passes("a"), AnswersLater("b"), Passes("c"))
     assert TRACE[:4] == ["request a", "request b", "response b", "response a"]
-    assert (client.sent[0].status, tasks) == (401, 1)
+    assert (client.status, tasks) == (401, 1)
 
 
 async def test_observe_mode_counts_and_lets_the_exchange_go_on() -> None:
     before = METRICS.counter("edgeproxy_observed_total", "", ("stage",)).value("answers")
     client, _ = await run(Answers("a", mode="observe"))
-    assert client.sent[0].status == 200
+    assert client.status == 200
     assert METRICS.counter("edgeproxy_observed_total", "", ("stage",)).value("answers") == before + 1
     assert "response a" not in TRACE
 
 
 async def test_a_stage_that_fails_ends_its_exchange_only(caplog: pytest.LogCaptureFixture) -> None:
     client, _ = await run(Passes("a"), Fails("b"))
-    assert client.sent[0].status == 500
+    assert client.status == 500
     assert TRACE[-1] == "ended internal"
     assert "Traceback" not in caplog.text
 
@@ -142,7 +123,7 @@ async def test_an_error_is_answered_as_the_table_says() -> None:
     stage = Fails("a")
     stage.error = EdgeError(Kind.OVERLOADED, "edge")
     client, _ = await run(stage)
-    assert (client.sent[0].status, client.sent[0].get(b"proxy-status")) == (
+    assert (client.status, client.field(b"proxy-status")) == (
         503,
         b"edgeproxy; error=connection_limit_reached",
     )
