@@ -27,6 +27,7 @@ class Kind(Enum):
 
     # The client's doing.
     BAD_REQUEST = "bad_request"
+    TARGET_TOO_LONG = "target_too_long"
     HEAD_TOO_LARGE = "head_too_large"
     BODY_TOO_LARGE = "body_too_large"
     REQUEST_TIMEOUT = "request_timeout"
@@ -56,6 +57,7 @@ class Kind(Enum):
 
 _TABLE: dict[Kind, Meaning] = {
     Kind.BAD_REQUEST: Meaning(400, "info", None, False, "The request is malformed."),
+    Kind.TARGET_TOO_LONG: Meaning(414, "info", None, False, "The request target is too long."),
     Kind.HEAD_TOO_LARGE: Meaning(431, "info", None, False, "The request head is too large."),
     Kind.BODY_TOO_LARGE: Meaning(413, "info", None, False, "The request body is too large."),
     Kind.REQUEST_TIMEOUT: Meaning(408, "info", None, False, "The request did not arrive in time."),

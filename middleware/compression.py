@@ -56,6 +56,7 @@ class Compression(Middleware):
 
     name = "compression"
     default_on = True
+    done_when_kept = True
 
     class Config(MiddlewareConfig):
         types: Annotated[tuple[Annotated[str, AfterValidator(media_pattern)], ...], Many] = (

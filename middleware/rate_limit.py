@@ -92,6 +92,9 @@ class RateLimit(Middleware):
         self._refused = services.metrics.counter("edgeproxy_refused_total", "Requests that stages refused.", ("stage",))
         services.metrics.gauge("edgeproxy_rate_limit_keys", "Keys the rate limiters remember.", (), self._count_keys)
 
+    def uses(self, phase: str) -> bool:
+        return phase != "response" or self._always
+
     def request(self, x: Exchange) -> Response | None:
         now = x.started
         arrival = self._limiter.take(self._key(x), now)
@@ -101,7 +104,7 @@ class RateLimit(Middleware):
         return None
 
     def response(self, x: Exchange, response: Response) -> None:
-        if self._always and x.arrival:
+        if x.arrival:
             now = self._now()
             left = self._limiter.available(x.arrival, now)
             response.set(b"ratelimit-policy", self._policy)

@@ -39,6 +39,9 @@ class RequestId(Middleware):
         self._trust = config.trust
         self._reply = config.reply
 
+    def uses(self, phase: str) -> bool:
+        return phase != "response" or self._reply
+
     def request(self, x: Exchange) -> None:
         headers = x.request.headers
         if self._trust and (sent := headers.get(_FIELD)) is not None and _ACCEPTABLE(sent):
@@ -47,8 +50,7 @@ class RequestId(Middleware):
             x.id = headers[_FIELD] = self._next()
 
     def response(self, x: Exchange, response: Response) -> None:
-        if self._reply:
-            response.set(_FIELD, x.id)
+        response.set(_FIELD, x.id)
 
 
 def _ids(prefix: bytes) -> Iterator[bytes]:

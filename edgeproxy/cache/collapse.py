@@ -2,7 +2,8 @@
 
 A fetch is a flight of its own: the client that caused it may leave and the flight goes on. Whoever misses meanwhile
 waits for its head. A stored answer is shared; one that may not be shared releases the others at once, and the key is
-remembered so that they do not queue up again (hit-for-miss).
+remembered so that they do not queue up again (hit-for-miss). Where a flight brought another variant, or broke down over
+its own leader, one of those who waited leads the next.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from edgeproxy.http.message import Response
 
 PASS_TIME = 30.0  # seconds a key whose answer could not be shared is not collapsed
 PASS_LIMIT = 65_536  # keys remembered
+PATIENCE = 8  # flights that one exchange waits for, one after the other, before it asks on its own
 
 
 class Flight:
@@ -65,6 +67,37 @@ class Flight:
     def shared_error(self) -> EdgeError | None:
         """An error that tells something of the origin, and so answers all who wait."""
         return self.error if isinstance(self.error, EdgeError) and self.error.source == "origin" else None
+
+
+class Flights:
+    """Flights that may be joined, by key and by the variant expected of them (b"" while nothing is known)."""
+
+    def __init__(self) -> None:
+        self._by_key: dict[bytes, dict[bytes, Flight]] = {}
+
+    def waiting(self, key: bytes, variant: bytes) -> Flight | None:
+        """The one that has not landed yet. What has landed is in the cache, or is not to be shared."""
+        flight = self._by_key.get(key, {}).get(variant)
+        return None if flight is None or flight.landed else flight
+
+    def add(self, key: bytes, variant: bytes, flight: Flight) -> None:
+        self._by_key.setdefault(key, {})[variant] = flight
+
+    def remove(self, key: bytes, variant: bytes, flight: Flight) -> None:
+        """Nothing if another one has taken its place."""
+        flights = self._by_key.get(key, {})
+        if flights.get(variant) is flight:
+            del flights[variant]
+            if not flights:
+                del self._by_key[key]
+
+    def purge(self, key: bytes) -> None:
+        """Let nothing that is under way be stored or joined any more."""
+        for flight in self._by_key.pop(key, {}).values():
+            flight.purged = True
+
+    def __repr__(self) -> str:
+        return f"<Flights {sum(map(len, self._by_key.values()))} under way>"
 
 
 class Passing:

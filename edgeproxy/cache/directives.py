@@ -11,12 +11,12 @@ from edgeproxy.http.headers import Headers, members
 Directives = Mapping[bytes, bytes]
 
 FOREVER = 2**31  # RFC 9111 §1.2.2: what a larger number of seconds is taken for
-_NONE: Directives = MappingProxyType({})
+NONE: Directives = MappingProxyType({})
 
 
 def parse(value: bytes | None) -> Directives:
     """Directive to argument, b"" without one. Of a directive given twice the first counts (RFC 9111 §4.2.1)."""
-    return _NONE if not value else _parse(value)
+    return NONE if not value else _parse(value)
 
 
 @lru_cache(maxsize=4096)

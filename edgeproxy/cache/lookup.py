@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from edgeproxy.cache import policy, vary
 from edgeproxy.cache.answer import from_entry
-from edgeproxy.cache.collapse import Flight
+from edgeproxy.cache.collapse import PATIENCE, Flight
 from edgeproxy.cache.entry import Entry
 from edgeproxy.cache.fill import Fill
 from edgeproxy.cache.tiers import Tiers
@@ -52,26 +52,38 @@ class Lookup:
 
     async def fetch(self, x: Exchange, fetch: Fetch, store: Store) -> Response:
         """The answer, from a fetch of this exchange's own or one that is under way. Raises EdgeError."""
+        if b"authorization" in x.request.headers or x.claims is not None:
+            return await self._lead(x, Flight(), b"", fetch, store)
         flights = self._rules.tiers.flights
-        collapsible = b"authorization" not in x.request.headers and x.claims is None
-        flight = flights.get(self._key) if collapsible else None
-        if flight is not None:
+        variant = self._variant(x)
+        for _ in range(PATIENCE):
+            flight = flights.waiting(self._key, variant)
+            if flight is None:
+                break
             answer = await self._join(x, flight)
             if answer is not None:
                 return answer
+            if flight.response is not None:
+                break  # not to be shared: who waited for it need not wait for each other
+            variant = self._variant(x)
         flight = Flight()
-        if collapsible and self._key not in flights:
-            flights[self._key] = flight
-        return await self._lead(x, flight, fetch, store)
+        flights.add(self._key, variant, flight)
+        return await self._lead(x, flight, variant, fetch, store)
 
     def refresh(self, x: Exchange, fetch: Fetch, store: Store) -> None:
         """Revalidate in the background, while the stale entry is served (RFC 5861 §3)."""
-        flights = self._rules.tiers.flights
-        if self._key in flights:
+        flights, variant = self._rules.tiers.flights, self._variant(x)
+        if flights.waiting(self._key, variant) is not None:
             return
-        flight = flights[self._key] = Flight()
-        self._rules.tiers.spawn(self._fly(self._upstream(x), flight, fetch, store))
+        flight = Flight()
+        flights.add(self._key, variant, flight)
+        self._rules.tiers.spawn(self._fly(self._upstream(x), flight, variant, fetch, store))
         flight.leave()
+
+    def _variant(self, x: Exchange) -> bytes:
+        """What this request selects, as far as is known by now."""
+        resource = self._rules.tiers.memory.resources.get(self._key)
+        return b"" if resource is None else resource.select(x.request.headers)
 
     async def _join(self, x: Exchange, flight: Flight) -> Response | None:
         """Wait for a flight; None if what it brings is not for this exchange."""
@@ -86,9 +98,9 @@ class Lookup:
         x.verdict = b"fwd=%b; collapsed" % self._reason
         return from_entry(entry, x.request, self._rules.clock.wall(), x.verdict)
 
-    async def _lead(self, x: Exchange, flight: Flight, fetch: Fetch, store: Store) -> Response:
+    async def _lead(self, x: Exchange, flight: Flight, variant: bytes, fetch: Fetch, store: Store) -> Response:
         own = self._upstream(x)
-        self._rules.tiers.spawn(self._fly(own, flight, fetch, store))
+        self._rules.tiers.spawn(self._fly(own, flight, variant, fetch, store))
         try:
             await flight.head()
         except asyncio.CancelledError:
@@ -117,7 +129,7 @@ class Lookup:
                 headers[b"if-modified-since"] = self._entry.last_modified
         return x.fork(x.request.with_headers(headers))
 
-    async def _fly(self, x: Exchange, flight: Flight, fetch: Fetch, store: Store) -> None:
+    async def _fly(self, x: Exchange, flight: Flight, variant: bytes, fetch: Fetch, store: Store) -> None:
         """The fetch itself, in a task of its own."""
         tiers = self._rules.tiers
         try:
@@ -130,8 +142,7 @@ class Lookup:
         finally:
             if not flight.landed:
                 flight.fail(EdgeError(Kind.INTERNAL, "edge", "the fetch was cancelled"))
-            if tiers.flights.get(self._key) is flight:
-                del tiers.flights[self._key]
+            tiers.flights.remove(self._key, variant, flight)
 
     def _fail(self, flight: Flight, error: Exception) -> None:
         """No answer came: a stale entry stands in for it, within its terms."""

@@ -7,7 +7,7 @@ from collections.abc import Coroutine
 from typing import Any
 
 from edgeproxy.cache import key as cache_key
-from edgeproxy.cache.collapse import Flight, Passing
+from edgeproxy.cache.collapse import Flights, Passing
 from edgeproxy.cache.memory import Memory
 from edgeproxy.clock import Clock
 from edgeproxy.observe.metrics import Metrics
@@ -18,7 +18,7 @@ class Tiers:
 
     def __init__(self, memory_limit: int, clock: Clock, metrics: Metrics) -> None:
         self.memory = Memory(memory_limit, metrics)
-        self.flights: dict[bytes, Flight] = {}
+        self.flights = Flights()
         self.passing = Passing(clock.monotonic)
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -30,9 +30,7 @@ class Tiers:
         return self.purge_key(cache_key.of_url(url))
 
     def purge_key(self, key: bytes) -> int:
-        flight = self.flights.pop(key, None)
-        if flight is not None:
-            flight.purged = True
+        self.flights.purge(key)
         self.passing.discard(key)
         return self.memory.purge(key)
 

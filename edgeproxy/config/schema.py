@@ -99,13 +99,14 @@ class LimitsConfig(Section):
     """What a client may use up. Sizes in bytes, times from the last byte seen unless said otherwise."""
 
     head_size: Size = Field(32_000, ge=1_000, le=1_000_000)
-    """Largest request line and header fields together: 1KB to 1MB; more gets 431."""
+    """Largest request line and header fields together: 1KB to 1MB; more gets 431, a target that is most of it 414.
+    Trailers and what else frames the chunks of a body have the same limit; more gets 400."""
     header_count: int = Field(128, ge=8, le=1_000)
-    """Most header lines in a request: 8 to 1000; more gets 431."""
+    """Most header lines in a request, and most trailers: 8 to 1000; more gets 431."""
     body_size: Size = Field(100_000_000, ge=0, le=1_000_000_000_000)
     """Largest request body: 0 to 1TB; more gets 413."""
     connections: int = Field(20_000, ge=1, le=1_000_000)
-    """Most client connections per worker: 1 to 1000000; beyond it new ones wait in the kernel's queue."""
+    """Most client connections per worker: 1 to 1000000; more are closed at once."""
     connections_per_client: int = Field(1_000, ge=1, le=1_000_000)
     """Most connections of one peer address per worker: 1 to 1000000; more are closed at once."""
     head_timeout: Duration = Field(10, ge=0.1, le=3600)

@@ -7,11 +7,35 @@ Transfer-Encoding or twice, bad chunk sizes). Here stands what it leaves to its 
 from __future__ import annotations
 
 from edgeproxy.errors import EdgeError, Kind
-from edgeproxy.http.headers import Headers, tokens
+from edgeproxy.http.headers import HOP_BY_HOP, Headers, tokens
 from edgeproxy.http.message import UNKNOWN_LENGTH, Request
 from edgeproxy.http.target import parse_authority, parse_target
 
 _VERSIONS: dict[str, bytes] = {"1.1": b"1.1", "1.0": b"1.0"}
+
+# CONNECT is for forward proxies; TRACE would echo what proxies added and browsers hide (RFC 9110 §9.3.6, §9.3.8).
+_REFUSED_METHODS: frozenset[bytes] = frozenset((b"CONNECT", b"TRACE"))
+
+# What Connection cannot take away: what frames, routes and authorises a message, what proxies on its way say of it, and
+# what is for one connection anyway and goes when the request is sent on (RFC 9110 §7.6.1, RFC 8586 §3).
+_NOT_TO_BE_NAMED: frozenset[bytes] = HOP_BY_HOP | {
+    b"authorization",
+    b"cache-control",
+    b"cdn-loop",
+    b"content-encoding",
+    b"content-length",
+    b"content-type",
+    b"cookie",
+    b"expect",
+    b"forwarded",
+    b"host",
+    b"via",
+    b"x-forwarded-for",
+    b"x-forwarded-host",
+    b"x-forwarded-proto",
+    b"x-real-ip",
+    b"x-request-id",
+}
 
 # Fields that frame or route a message may not come behind its body (RFC 9110 §6.5.1).
 FORBIDDEN_TRAILERS: frozenset[bytes] = frozenset(
@@ -40,37 +64,46 @@ FORBIDDEN_TRAILERS: frozenset[bytes] = frozenset(
 
 def frame(method: bytes, target: bytes, version: str, headers: Headers, scheme: bytes) -> Request:
     """Check one request head and say how its body is framed. Raises EdgeError; the connection must then close."""
-    if version not in _VERSIONS:
+    spoken = _VERSIONS.get(version)
+    if spoken is None:
         raise EdgeError(Kind.VERSION, "client")
+    if method != b"GET" and method in _REFUSED_METHODS:
+        raise EdgeError(Kind.METHOD_NOT_ALLOWED, "client", method.decode())
     length = 0
-    coding = headers.get(b"transfer-encoding")
-    if coding is not None:
+    if b"transfer-encoding" in headers:
         if version == "1.0":
             raise _bad("Transfer-Encoding in HTTP/1.0")  # RFC 9112 §6.1: its framing cannot be trusted
-        if coding.lower() != b"chunked":
+        if headers[b"transfer-encoding"].lower() != b"chunked":
             raise EdgeError(Kind.NOT_IMPLEMENTED, "client", "a transfer coding other than chunked")
         length = UNKNOWN_LENGTH
-    elif (declared := headers.get(b"content-length")) is not None:
+    elif b"content-length" in headers:
+        declared = headers[b"content-length"].rstrip(b" \t")  # llhttp leaves it there
         if not declared.isdigit() or len(declared) > 18:
             raise _bad("an invalid Content-Length")
         length = int(declared)
+    if b"connection" in headers and headers[b"connection"] != b"keep-alive":
+        _drop_named(headers)
     host = headers.get(b"host")
+    if host is None and version == "1.1":
+        raise _bad("no Host")  # RFC 9112 §3.2: also beside absolute-form
     if target[:1] != b"/":
         host, target = _other_form(method, target, host)
     if host is None:
-        if version == "1.1":
-            raise _bad("no Host")  # RFC 9112 §3.2
         name = authority = b""
     else:
         name, authority = parse_authority(host, scheme)
     target, path, query = parse_target(target)
-    return Request(method, target, headers, scheme, authority, name, path, query, _VERSIONS[version], length)
+    return Request(method, target, headers, scheme, authority, name, path, query, spoken, length)
+
+
+def _drop_named(headers: Headers) -> None:
+    """Take out the fields Connection names, before a stage can add its own under such a name (RFC 9110 §7.6.1)."""
+    for name in tokens(headers[b"connection"]) - _NOT_TO_BE_NAMED:
+        headers.pop(name, None)
 
 
 def _other_form(method: bytes, target: bytes, host: bytes | None) -> tuple[bytes | None, bytes]:
-    """Absolute-form, asterisk-form, authority-form (RFC 9112 §3.2.2 to §3.2.4)."""
-    if method == b"CONNECT":
-        raise EdgeError(Kind.METHOD_NOT_ALLOWED, "client", "CONNECT")
+    """Absolute-form and asterisk-form (RFC 9112 §3.2.2, §3.2.4); authority-form is CONNECT's, which is refused."""
     if target == b"*" and method == b"OPTIONS":
         return host, target
     scheme, separator, rest = target.partition(b"://")
@@ -80,14 +113,14 @@ def _other_form(method: bytes, target: bytes, host: bytes | None) -> tuple[bytes
     authority, target = rest[:end], rest[end:]
     if not target.startswith(b"/"):
         target = b"/" + target
-    if host is not None and authority.lower() != host.lower():
+    if host is not None and authority.lower() != host.rstrip(b" \t").lower():
         raise _bad("a Host that disagrees with the request target")
     return authority, target
 
 
 def wants_tunnel(headers: Headers) -> bool:
     """Whether the request asks for the one upgrade that is passed on, WebSocket (RFC 6455 §4.1)."""
-    return headers.get(b"upgrade", b"").lower() == b"websocket" and b"upgrade" in tokens(headers.get(b"connection"))
+    return headers.get(b"upgrade", b"").rstrip(b" \t").lower() == b"websocket" and b"upgrade" in tokens(headers.get(b"connection"))
 
 
 def keep_trailers(fields: Headers) -> Headers:

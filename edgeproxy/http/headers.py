@@ -17,6 +17,7 @@ _JOINERS: dict[bytes, bytes] = {b"cookie": b"; ", b"set-cookie": b"\n"}
 HOP_BY_HOP: frozenset[bytes] = frozenset(
     (
         b"connection",
+        b"http2-settings",
         b"keep-alive",
         b"proxy-authenticate",
         b"proxy-authorization",
@@ -27,6 +28,9 @@ HOP_BY_HOP: frozenset[bytes] = frozenset(
         b"upgrade",
     )
 )
+
+# Values of Connection that name no field.
+ORDINARY_CONNECTION: frozenset[bytes | None] = frozenset((None, b"close", b"keep-alive"))
 
 
 def add(headers: Headers, name: bytes, value: bytes) -> None:

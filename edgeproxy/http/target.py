@@ -87,7 +87,7 @@ def parse_authority(value: bytes, scheme: bytes) -> Authority:
     known = _authorities.get((value, scheme))
     if known is not None:
         return known
-    match = _HOST.fullmatch(value.lower())
+    match = _HOST.fullmatch(value.rstrip(b" \t").lower())
     if match is None or len(value) > 261 or b".." in value:
         raise _bad("an invalid Host")
     name, port = match["name"], match["port"]

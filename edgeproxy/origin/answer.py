@@ -6,8 +6,15 @@ import httptools
 
 from edgeproxy.errors import EdgeError, Kind
 from edgeproxy.http.body import Pipe
-from edgeproxy.http.headers import HOP_BY_HOP, Headers, add, serialize, tokens, without_hop_by_hop
-from edgeproxy.origin.wire import ORDINARY_CONNECTION
+from edgeproxy.http.headers import (
+    HOP_BY_HOP,
+    ORDINARY_CONNECTION,
+    Headers,
+    add,
+    serialize,
+    tokens,
+    without_hop_by_hop,
+)
 
 HEAD_LIMIT = 64 * 1024  # bytes of an answer's head, and of what stands between two pieces of its body
 FIELD_LIMIT = 256  # lines

@@ -19,7 +19,7 @@ from edgeproxy.origin.endpoint import Endpoint
 from edgeproxy.origin.members import Members
 from edgeproxy.origin.outlier import FAILING_STATUSES
 from edgeproxy.origin.retry import Budget, may_repeat
-from edgeproxy.origin.wire import Call
+from edgeproxy.origin.wire import Call, hops_left
 from edgeproxy.pipeline.exchange import Exchange
 
 _CLASSES = ("given_up", "1xx", "2xx", "3xx", "4xx", "5xx", "6xx", "7xx", "8xx", "9xx")
@@ -69,6 +69,8 @@ class Pool:
 
         A body that streams keeps its place at the endpoint until it has ended or is closed.
         """
+        if x.request.method == b"OPTIONS" and hops_left(x.request.headers) == 0:
+            return Response(204)  # RFC 9110 §7.6.2: not sent on, answered here
         return await self.ask(x, Call(x.request, asyncio.get_running_loop().time() + self._total))
 
     async def ask(self, x: Exchange, call: Call) -> Response:
@@ -104,10 +106,12 @@ class Pool:
                     connection.give_up(answer)
                     raise
             except EdgeError as error:
-                if again is None and sent and call.repeatable and _stale(connection, error):
+                stale = again is None and sent and call.repeatable and _stale(connection, error)
+                again = None
+                if stale and self._budget.spend(self._clock.monotonic()):
+                    self._retries.inc(self.name)
                     again = endpoint
                     continue
-                again = None
                 tried += (endpoint,)
                 if not may_repeat(error, sent=sent, repeatable=call.repeatable) or self._too_late(call):
                     raise

@@ -5,7 +5,7 @@ from __future__ import annotations
 from edgeproxy.errors import EdgeError, Kind
 from edgeproxy.http.body import Body
 from edgeproxy.http.framing import wants_tunnel
-from edgeproxy.http.headers import HOP_BY_HOP, Headers, lines, members, serialize, tokens
+from edgeproxy.http.headers import HOP_BY_HOP, Headers, lines, members, serialize
 from edgeproxy.http.message import Request
 
 PSEUDONYM = b"edgeproxy"
@@ -16,12 +16,6 @@ IDEMPOTENT: frozenset[bytes] = frozenset((b"DELETE", b"GET", b"HEAD", b"OPTIONS"
 _WITH_CONTENT: frozenset[bytes] = frozenset((b"PATCH", b"POST", b"PUT"))
 # Set anew here, or for our connection with the client only.
 _REPLACED: frozenset[bytes] = HOP_BY_HOP | {b"cdn-loop", b"content-length", b"expect", b"host", b"via"}
-# What the edge itself says of the client: naming it in Connection must not take it away.
-_OURS: frozenset[bytes] = frozenset(
-    (b"forwarded", b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-proto", b"x-real-ip", b"x-request-id")
-)
-# Values of Connection that name no field.
-ORDINARY_CONNECTION: frozenset[bytes | None] = frozenset((None, b"close", b"keep-alive"))
 
 
 class Call:
@@ -47,7 +41,7 @@ class Call:
     )
 
     def __init__(self, request: Request, until: float) -> None:
-        """Raises EdgeError LOOP if the request has been here before."""
+        """Raises EdgeError LOOP if the request has been here before. An OPTIONS must have hops left."""
         headers = request.headers
         method = request.method
         self.method = method
@@ -58,12 +52,14 @@ class Call:
         self.payload = b""
         self.body: Body | None = None
         self.tunnel = b"upgrade" in headers and wants_tunnel(headers)
-        replaced = _REPLACED
-        if headers.get(b"connection") not in ORDINARY_CONNECTION:
-            replaced = replaced | (tokens(headers[b"connection"]) - _OURS)
         fields = headers.copy()
-        for name in replaced & headers.keys():
+        for name in _REPLACED & headers.keys():
             del fields[name]
+        if b"_" in b"".join(fields):
+            # CGI and WSGI read X_User and X-User as one name: a client could speak in the edge's (RFC 3875 §4.1.18).
+            fields = {name: value for name, value in fields.items() if b"_" not in name}
+        if method == b"OPTIONS" and (hops := hops_left(headers)) is not None:
+            fields[b"max-forwards"] = b"%d" % (hops - 1)
         parts = [b"", *map(b": ".join, fields.items() if b"set-cookie" not in fields else lines(fields))]
         parts += (_via(headers, request.version), _cdn_loop(headers))
         if self.tunnel:
@@ -107,6 +103,12 @@ class Call:
 
     def __repr__(self) -> str:
         return f"<Call {self._line.split(b' HTTP/')[0].decode('latin-1')}{' begun' if self.begun else ''}>"
+
+
+def hops_left(headers: Headers) -> int | None:
+    """How often an OPTIONS may still be sent on; None if that is not limited (RFC 9110 §7.6.2)."""
+    limit = headers.get(b"max-forwards", b"").rstrip(b" \t")
+    return int(limit) if limit.isdigit() and len(limit) <= 9 else None
 
 
 def chunk(data: bytes) -> bytes:

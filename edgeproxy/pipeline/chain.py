@@ -48,22 +48,26 @@ class Chain(NamedTuple):
 
 
 def overrides(stage: Middleware, phase: str) -> bool:
-    return getattr(type(stage), phase) is not getattr(Middleware, phase)
+    """Whether a stage takes part in a phase."""
+    return getattr(type(stage), phase) is not getattr(Middleware, phase) and stage.uses(phase)
 
 
 def compile_chain(stages: Sequence[Middleware], log: Sequence[LogHook] = ()) -> Chain:
     """``stages`` in order; ``log`` are the engine's own log hooks, run after the stages'."""
     steps: list[Step] = []
     entered: list[ResponseHook] = []
+    entered_kept: list[ResponseHook] = []  # those of them that a kept answer still needs
     fetchers: list[tuple[Callable[[Exchange], Any], bool]] = []
     store: list[tuple[StoreHook, bool]] = []
     for stage in stages:
         enforced = stage.config.mode == "enforce"
         if enforced and overrides(stage, "response"):
             entered.insert(0, stage.response)
+            if not stage.done_when_kept:
+                entered_kept.insert(0, stage.response)
         if overrides(stage, "request"):
             hook = stage.request if enforced else _observed(stage, stage.request)
-            steps.append(Step(hook, _is_async(stage.request), tuple(entered)))
+            steps.append(Step(hook, _is_async(stage.request), tuple(entered_kept if stage.answers_kept else entered)))
         if overrides(stage, "fetch"):
             hook = stage.fetch if enforced else _observed(stage, stage.fetch)
             fetchers.append((hook, _is_async(stage.fetch)))

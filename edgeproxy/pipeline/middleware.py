@@ -57,6 +57,12 @@ class Middleware:
     default_on: ClassVar[bool] = False
     """Whether a configuration that does not mention the stage has it."""
 
+    answers_kept: ClassVar[bool] = False
+    """Whether every answer its ``request`` gives is a kept one, which has been through the store phase."""
+
+    done_when_kept: ClassVar[bool] = False
+    """Whether ``store`` leaves nothing for ``response`` to do on a kept answer."""
+
     Config: ClassVar[type[MiddlewareConfig]] = MiddlewareConfig
 
     def __init__(self, config: Any, services: Services) -> None:
@@ -68,6 +74,10 @@ class Middleware:
 
     async def stop(self) -> None:
         """End background work. Called once, when no snapshot has this stage any more."""
+
+    def uses(self, phase: str) -> bool:
+        """Whether the stage, configured as it is, has anything to do in a phase it overrides. Asked once a snapshot."""
+        return True
 
     def request(self, x: Exchange) -> Verdict | Awaitable[Verdict]:
         """Before the cache look-up. A response ends the request phase and is the answer."""

@@ -12,14 +12,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
+from edgeproxy.config.schema import MatchConfig
+from edgeproxy.config.snapshot import Route
 from edgeproxy.http.message import Request
 from edgeproxy.http.target import parse_target
-
-if TYPE_CHECKING:
-    from edgeproxy.config.schema import MatchConfig
-    from edgeproxy.config.snapshot import Route
 
 Fields = tuple[tuple[bytes, bytes | None], ...]  # name and the whole value, None for any value
 
@@ -81,7 +79,11 @@ class Router:
 
     def __init__(self, routes: Sequence[tuple[MatchConfig, Route]]) -> None:
         self._rules = [_rule(match, route, order) for order, (match, route) in enumerate(routes)]
-        tiers = {host: _tier(self._rules, host) for rule in self._rules for host in rule.hosts or (b"",)}
+        of_host: dict[bytes, list[Rule]] = {}
+        for rule in self._rules:
+            for host in dict.fromkeys(rule.hosts or (b"",)):
+                of_host.setdefault(host, []).append(rule)
+        tiers = {host: _tier(rules) for host, rules in of_host.items()}
         self._any: tuple[Tier, ...] = (tiers[b""],) if b"" in tiers else ()
         self._wildcards = {host[1:]: tier for host, tier in tiers.items() if host.startswith(b"*")}
         self._exact = {
@@ -167,13 +169,12 @@ def _as_matched(path: str) -> bytes:
     return matched
 
 
-def _tier(rules: Sequence[Rule], host: bytes) -> Tier:
+def _tier(rules: Sequence[Rule]) -> Tier:
+    """The tier of a host that all of these rules name."""
     exact: dict[bytes, list[Candidate]] = {}
     prefixes: dict[bytes, list[Candidate]] = {}
     regexes: list[tuple[re.Pattern[bytes], Candidate]] = []
     for rule in sorted(rules, key=lambda rule: (-rule.conditions, rule.order)):
-        if host not in (rule.hosts or (b"",)):
-            continue
         candidate = Candidate(rule.methods, rule.fields, rule.route)
         for path in rule.exact:
             exact.setdefault(path, []).append(candidate)

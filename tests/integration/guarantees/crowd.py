@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+import struct
 from collections.abc import Coroutine, Iterable
 from typing import NamedTuple, Self, TypeVar
 
@@ -30,7 +32,7 @@ class Got(NamedTuple):
 
 
 class Line:
-    """One connection of a client; an asynchronous context manager that leaves at once (RST) when told to."""
+    """One connection of a client; an asynchronous context manager."""
 
     def __init__(self, address: tuple[str, int]) -> None:
         self._address = address
@@ -47,6 +49,9 @@ class Line:
             pass
 
     def leave(self) -> None:
+        """At once and for good: a FIN alone could come from a client that still wants its answer."""
+        sock = self.writer.get_extra_info("socket")
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.writer.transport.abort()
 
     async def ask(self, request: bytes) -> Got:

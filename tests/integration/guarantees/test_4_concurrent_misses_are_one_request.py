@@ -232,4 +232,4 @@ async def test_an_origin_that_fails_is_not_asked_by_each_of_a_crowd(edge, site, 
     await waiting(edge, metric, 100)
     gate.open()
     assert {got.status for got in await all_at_once(tasks)} == {502}
-    assert gate.asked <= 2
+    assert gate.asked <= 4  # two tries, each of which may begin on a connection that was kept alive too long

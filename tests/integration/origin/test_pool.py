@@ -118,7 +118,7 @@ async def test_an_answer_that_began_is_not_asked_for_again(serve, make_pool, exc
     assert good.connections == 0
 
 
-async def test_a_kept_connection_that_died_is_replaced_once_outside_the_budget(serve, make_pool, exchange, metrics):
+async def test_a_kept_connection_that_died_is_replaced_once_whatever_the_tries(serve, make_pool, exchange, metrics):
     async def script(wire):
         await wire.request()
         await wire.answer(OK)
@@ -130,11 +130,31 @@ async def test_a_kept_connection_that_died_is_replaced_once_outside_the_budget(s
     x = exchange()
     assert (await pool.fetch(x)).body == b"ok"
     assert (x.tries, origin.connections) == (2, 2)
-    assert metrics.counter("edgeproxy_origin_retries_total", "", ("pool",)).value("site") == 0
+    assert metrics.counter("edgeproxy_origin_retries_total", "", ("pool",)).value("site") == 1
     assert pool.state()[0]["failures"] == 0
     with pytest.raises(EdgeError) as caught:
         await pool.fetch(exchange(b"POST"))
     assert caught.value.kind is Kind.CONNECTION_LOST
+
+
+async def test_connections_that_die_over_each_request_are_replaced_inside_the_budget_only(serve, make_pool, exchange):
+    """An origin that breaks down over requests looks like one that closes what was kept: it is spared as well."""
+
+    async def script(wire):
+        await wire.request()
+        await wire.answer(OK)
+        await wire.request()  # and closes
+
+    origin = await serve(script)
+    pool = await make_pool(origin.url, retry={"tries": 1, "budget": "10%"})
+    failed = 0
+    for _ in range(100):
+        try:
+            await pool.fetch(exchange())
+        except EdgeError:
+            failed += 1
+    assert 10 <= len(origin.requests) - 100 <= 13
+    assert failed > 30
 
 
 async def test_retries_stay_inside_the_budget(serve, make_pool, exchange, metrics):

@@ -61,7 +61,5 @@ def test_an_id_that_is_none_is_replaced_even_if_trusted(sent: bytes) -> None:
 
 
 def test_the_answer_can_go_without() -> None:
-    request_id, x, response = stage(RequestId, {"reply": False}), exchange(), Response(200)
-    request_id.request(x)
-    request_id.response(x, response)
-    assert response.get(b"x-request-id") is None
+    assert stage(RequestId, {}).uses("response")
+    assert not stage(RequestId, {"reply": False}).uses("response")

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from edgeproxy.config.schema import MatchConfig
 from edgeproxy.http.message import Request
+from edgeproxy.routing import match
 from edgeproxy.routing.match import Router
 
 
@@ -208,6 +209,14 @@ def test_match_and_explain_agree_with_the_rules(
     routes = router(*given_matches)
     assert taken(routes, asked) == expected
     assert next((each.route.name for each in routes.explain(asked) if each.won), None) == expected
+
+
+def test_every_route_is_laid_out_once_per_host_it_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    laid_out: list[int] = []
+    tier = match._tier
+    monkeypatch.setattr(match, "_tier", lambda rules: laid_out.append(len(rules)) or tier(rules))
+    router(*({"host": [f"h{number}.example", "*.example"]} for number in range(300)), *({"path": "/"},) * 200)
+    assert sorted(laid_out) == [1] * 300 + [200, 300]
 
 
 def test_look_ups_do_not_grow_with_the_number_of_routes() -> None:
