@@ -2,7 +2,7 @@
 
 BIN := .venv/bin
 TEST_PACKAGES := nginx-light redis-server chromium python3-doc
-BENCH_PACKAGES := nginx-light varnish wrk util-linux
+BENCH_PACKAGES := nginx-light varnish wrk util-linux gcc libc6-dev python3-dev python3-venv
 
 .DEFAULT_GOAL := help
 .PHONY: help run test test-all check bench docs lock venv
@@ -29,7 +29,8 @@ check: venv ## Lint, formatting, types, import rules
 
 bench: venv ## Measure beside nginx and Varnish
 	@scripts/debian-packages $(BENCH_PACKAGES)
-	$(BIN)/python -m tests.benchmarks
+	@scripts/setup-compiled .venv-compiled
+	EDGEPROXY=.venv-compiled/bin/edgeproxy $(BIN)/python -m tests.benchmarks
 
 docs: venv ## Write docs/configuration.md and docs/middleware.md anew
 	@$(BIN)/python scripts/docs

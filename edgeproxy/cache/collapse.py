@@ -23,7 +23,7 @@ PATIENCE = 8  # flights that one exchange waits for, one after the other, before
 class Flight:
     """A fetch under way. Settled once, with an entry all may use, an answer for the leader alone, or an error."""
 
-    __slots__ = ("_landed", "entry", "error", "leaderless", "purged", "response", "verdict")
+    __slots__ = ("_landed", "entry", "error", "leaderless", "purged", "response", "stands_in", "verdict")
 
     def __init__(self) -> None:
         self._landed: asyncio.Event = asyncio.Event()
@@ -31,6 +31,7 @@ class Flight:
         self.response: Response | None = None
         self.error: Exception | None = None
         self.verdict = b""  # how the fetch went, as Cache-Status parameters
+        self.stands_in = False
         self.purged = False  # a purge came meanwhile: what it brings is not stored
         self.leaderless = False  # the client that caused it has left
 
@@ -42,8 +43,9 @@ class Flight:
     def landed(self) -> bool:
         return self._landed.is_set()
 
-    def share(self, entry: Entry, verdict: bytes) -> None:
-        self.entry, self.verdict = entry, verdict
+    def share(self, entry: Entry, verdict: bytes, *, stands_in: bool = False) -> None:
+        """An entry that all may use; ``stands_in``: a stale one, in place of an error."""
+        self.entry, self.verdict, self.stands_in = entry, verdict, stands_in
         self._landed.set()
 
     def deliver(self, response: Response, verdict: bytes) -> None:

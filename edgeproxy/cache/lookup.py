@@ -9,6 +9,7 @@ from typing import NamedTuple
 from edgeproxy.cache import policy, vary
 from edgeproxy.cache.answer import from_entry
 from edgeproxy.cache.collapse import PATIENCE, Flight
+from edgeproxy.cache.directives import NONE
 from edgeproxy.cache.entry import Entry
 from edgeproxy.cache.fill import Fill
 from edgeproxy.cache.tiers import Tiers
@@ -52,7 +53,9 @@ class Lookup:
 
     async def fetch(self, x: Exchange, fetch: Fetch, store: Store) -> Response:
         """The answer, from a fetch of this exchange's own or one that is under way. Raises EdgeError."""
-        if b"authorization" in x.request.headers or x.claims is not None:
+        entry = self._entry
+        personal = b"authorization" in x.request.headers or x.claims is not None
+        if personal or (entry is not None and entry.terms.validate):
             return await self._lead(x, Flight(), b"", fetch, store)
         flights = self._rules.tiers.flights
         variant = self._variant(x)
@@ -63,7 +66,7 @@ class Lookup:
             answer = await self._join(x, flight)
             if answer is not None:
                 return answer
-            if flight.response is not None:
+            if flight.response is not None or (flight.entry is not None and self._unproven(flight)):
                 break  # not to be shared: who waited for it need not wait for each other
             variant = self._variant(x)
         flight = Flight()
@@ -93,10 +96,18 @@ class Lookup:
             x.verdict = b"fwd=%b; collapsed" % self._reason
             raise EdgeError(error.kind, error.source, error.detail)
         entry = flight.entry
-        if entry is None or vary.selector(entry.vary)(x.request.headers) != entry.variant:
+        if entry is None or vary.selector(entry.vary)(x.request.headers) != entry.variant or self._unproven(flight):
             return None
         x.verdict = b"fwd=%b; collapsed" % self._reason
         return from_entry(entry, x.request, self._rules.clock.wall(), x.verdict)
+
+    def _unproven(self, flight: Flight) -> bool:
+        """Whether what a flight brought must be validated before every use, and so answers its leader alone: one that
+        waited made its request before that validation, and may not be who it was for (RFC 9111 §5.2.2.4)."""
+        entry = flight.entry
+        if entry is None or flight.stands_in:
+            return False
+        return policy.use(entry.terms, entry.age(self._rules.clock.wall()), NONE) is policy.Use.REVALIDATE
 
     async def _lead(self, x: Exchange, flight: Flight, variant: bytes, fetch: Fetch, store: Store) -> Response:
         own = self._upstream(x)
@@ -153,7 +164,7 @@ class Lookup:
             and error.source == "origin"
             and self._covers(entry, unreachable=True)
         ):
-            flight.share(entry, b"hit; fwd=%b; detail=%b" % (self._reason, error.kind.value.encode()))
+            flight.share(entry, b"hit; fwd=%b; detail=%b" % (self._reason, error.kind.value.encode()), stands_in=True)
         else:
             flight.fail(error)
 
@@ -173,7 +184,7 @@ class Lookup:
         if status in {500, 502, 503, 504} and entry is not None and self._covers(entry, unreachable=False):
             if isinstance(response.body, Body):
                 response.body.close()
-            flight.share(entry, b"hit; fwd=%b; fwd-status=%d" % (self._reason, status))
+            flight.share(entry, b"hit; fwd=%b; fwd-status=%d" % (self._reason, status), stands_in=True)
             return
         verdict = b"fwd=%b; fwd-status=%d" % (self._reason, status)
         headers = response.headers()

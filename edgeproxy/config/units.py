@@ -62,7 +62,7 @@ class RateValue:
 
     def __str__(self) -> str:
         unit = next((unit for unit in ("s", "m", "h", "d") if _SECONDS[unit] == self.period), "s")
-        return f"{self.count:g}/{unit}"
+        return f"{self.count:.12g}/{unit}"
 
 
 def parse_rate(value: Any) -> RateValue:
@@ -173,7 +173,7 @@ def format_duration(seconds: float) -> str:
     for unit in ("d", "h", "m", "s"):
         if seconds >= _SECONDS[unit] and seconds % _SECONDS[unit] == 0:
             return f"{seconds / _SECONDS[unit]:.0f}{unit}"
-    return f"{seconds * 1000:g}ms" if seconds % 1 else f"{seconds:g}s"
+    return f"{seconds * 1000:.12g}ms" if seconds % 1 else f"{seconds:.12g}s"
 
 
 def _schema(pattern: str, example: str) -> WithJsonSchema:

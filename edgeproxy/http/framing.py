@@ -120,7 +120,28 @@ def _other_form(method: bytes, target: bytes, host: bytes | None) -> tuple[bytes
 
 def wants_tunnel(headers: Headers) -> bool:
     """Whether the request asks for the one upgrade that is passed on, WebSocket (RFC 6455 §4.1)."""
-    return headers.get(b"upgrade", b"").rstrip(b" \t").lower() == b"websocket" and b"upgrade" in tokens(headers.get(b"connection"))
+    return headers.get(b"upgrade", b"").lower() == b"websocket" and b"upgrade" in tokens(headers.get(b"connection"))
+
+
+def check_upgrade(request: Request, *, asked: bool) -> None:
+    """Drop an Upgrade nobody here takes (RFC 9110 §7.8); ``asked`` if Connection names it. Raises EdgeError.
+
+    A message that asks for an upgrade ends with its head for llhttp: its body would be read as the next request.
+    """
+    if asked and request.length:
+        raise _bad("an upgrade with a body")
+    if request.method != b"GET" or request.version == b"1.0" or not wants_tunnel(request.headers):
+        del request.headers[b"upgrade"]
+
+
+def expects_continue(request: Request) -> bool:
+    """Take the Expect field (RFC 9110 §10.1.1); HTTP/1.0 has none. Raises EdgeError(EXPECTATION_FAILED)."""
+    expectation = request.headers.pop(b"expect", None)
+    if expectation is None or request.version == b"1.0":
+        return False
+    if expectation.rstrip(b" \t").lower() != b"100-continue":
+        raise EdgeError(Kind.EXPECTATION_FAILED, "client")
+    return True
 
 
 def keep_trailers(fields: Headers) -> Headers:

@@ -100,7 +100,7 @@ class Observer:
     def start(self) -> None:
         """Flush every ``INTERVAL`` seconds from now on; needs a running loop."""
         if self._timer is None:
-            self._tick()
+            self._timer = asyncio.get_running_loop().call_later(INTERVAL, self._tick)
 
     def stop(self) -> None:
         if self._timer is not None:
@@ -120,7 +120,10 @@ class Observer:
 
     def _tick(self) -> None:
         self._timer = asyncio.get_running_loop().call_later(INTERVAL, self._tick)
-        self.flush()
+        if self._records:
+            self.flush()
+        elif self.write is not None:
+            self.write((), 0.0)  # lines may be waiting for another try
 
     def _count(self, records: Sequence[Record]) -> None:
         counts: dict[tuple[str, bytes, int, bytes], list[int]] = {}

@@ -2,16 +2,20 @@
 
 A regular file is opened with O_APPEND and takes a batch in one write, which the kernel keeps whole beside those of
 other workers. A pipe may be full: it is asked first, and is given whole lines up to PIPE_BUF at a time (atomic,
-pipe(7)). What cannot be written waits, up to ``BACKLOG`` bytes; what comes then is dropped and counted.
+pipe(7)). What cannot be written waits, up to ``BACKLOG`` bytes; what comes then is dropped and counted. A disk that
+takes no more is said once. A pipe that is full is not: the error log may well be the same pipe, and would block.
 """
 
 from __future__ import annotations
 
+import logging
 import os
 import select
 import stat
 
 from edgeproxy.observe.metrics import Metrics
+
+logger = logging.getLogger("edgeproxy.observe")
 
 BACKLOG = 1 << 20
 
@@ -24,20 +28,20 @@ class Sink:
     def __init__(self, target: str, metrics: Metrics) -> None:
         self.target = target
         self._waiting = b""
+        self._failing = False
         self._fd = _open(target)
         self._whole = stat.S_ISREG(os.fstat(self._fd).st_mode)
         self._dropped = metrics.counter("edgeproxy_access_log_dropped_total", "Access log lines that were dropped.")
 
     def write(self, lines: bytes) -> None:
-        """Take whole lines."""
-        if self._waiting:
-            if len(self._waiting) + len(lines) > BACKLOG:
-                self._dropped.inc(by=lines.count(b"\n"))
-                lines = b""
-            lines = self._waiting + lines
-            self._waiting = b""
-        if lines:
-            self._waiting = self._write_whole(lines) if self._whole else self._write_pieces(lines)
+        """Take whole lines, behind those that wait."""
+        self.flush()
+        if not self._waiting:
+            self._waiting = self._send(lines)
+        elif len(self._waiting) + len(lines) <= BACKLOG:
+            self._waiting += lines
+        else:
+            self._dropped.inc(by=lines.count(b"\n"))
 
     def reopen(self) -> None:
         """Open the path anew, after a rotation; on failure the old file goes on. Raises OSError."""
@@ -52,7 +56,7 @@ class Sink:
     def flush(self) -> None:
         """Try again to write what waits."""
         if self._waiting:
-            self.write(b"")
+            self._waiting = self._send(self._waiting)
 
     def close(self) -> None:
         self.flush()
@@ -61,8 +65,9 @@ class Sink:
         if self.target not in _STANDARD:
             os.close(self._fd)
 
-    def _write_whole(self, lines: bytes) -> bytes:
-        return lines[self._put(lines) :]
+    def _send(self, lines: bytes) -> bytes:
+        """Write what can be written now; returns the rest."""
+        return lines[self._put(lines) :] if self._whole else self._write_pieces(lines)
 
     def _write_pieces(self, lines: bytes) -> bytes:
         poller = select.poll()
@@ -83,9 +88,18 @@ class Sink:
 
     def _put(self, piece: bytes) -> int:
         try:
-            return os.write(self._fd, piece)
-        except OSError:  # disk full, pipe full, reader gone: the proxy goes on without its log
+            written = os.write(self._fd, piece)
+        except BlockingIOError:
             return 0
+        except OSError as error:  # disk full, reader gone: the proxy goes on without its log
+            if not self._failing:
+                logger.warning("access log %s: %s; lines wait, as far as there is room", self.target, error.strerror)
+            self._failing = True
+            return 0
+        if self._failing:
+            logger.info("access log %s: written again", self.target)
+            self._failing = False
+        return written
 
     def __repr__(self) -> str:
         return f"<Sink {self.target} {len(self._waiting)} bytes waiting>"

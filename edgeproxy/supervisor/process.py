@@ -33,6 +33,7 @@ class WorkerProcess:
         try:
             process = await asyncio.create_subprocess_exec(
                 sys.executable,
+                "-P",  # never from the folder it happens to be started in
                 "-m",
                 "edgeproxy.supervisor.worker",
                 str(theirs.fileno()),

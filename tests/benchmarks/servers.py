@@ -24,6 +24,8 @@ CONFIGS = Path(__file__).with_name("configs")
 SERVER_CORE = "0"
 ORIGIN_CORE = "1"
 START_SECONDS = 20.0
+# The edgeproxy measured: the one of this environment, or another build.
+EDGEPROXY = os.environ.get("EDGEPROXY") or str(Path(sys.executable).with_name("edgeproxy"))
 STOP_SECONDS = 10.0
 # Varnish logs through shared memory. At the default of 80 MB varnishncsa, on the same full core, loses most lines.
 VSL_SPACE = "2g"
@@ -179,7 +181,7 @@ class Edgeproxy(Server):
     config = "edgeproxy.yaml"
 
     def commands(self, config: Path) -> dict[str, list[str]]:
-        return {"edgeproxy": [str(Path(sys.executable).with_name("edgeproxy")), "run", "-c", str(config)]}
+        return {"edgeproxy": [EDGEPROXY, "run", "-c", str(config)]}
 
     def values(self) -> dict[str, object]:
         return super().values() | {"admin_port": free_port()}

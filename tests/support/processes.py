@@ -94,11 +94,9 @@ class EdgeProcess:
 
     def write(self, config: dict[str, Any]) -> None:
         """Write the configuration file anew; :meth:`reload` makes the proxy read it."""
-        whole = {
-            "listeners": [{"address": f"127.0.0.1:{self.port}"}],
-            "admin": {"address": f"127.0.0.1:{self.admin_port}"},
-            **config,
-        }
+        whole = {"listeners": [{"address": f"127.0.0.1:{self.port}"}], "admin": {}, **config}
+        if isinstance(whole["admin"], dict):
+            whole["admin"] = {"address": f"127.0.0.1:{self.admin_port}", **whole["admin"]}
         self.file.write_text(yaml.safe_dump(whole, sort_keys=False))
 
     def __enter__(self) -> Self:

@@ -37,6 +37,12 @@ def test_version() -> None:
     assert call("--version").output == f"edgeproxy {__version__}\n"
 
 
+def test_the_package_is_the_command() -> None:
+    said = subprocess.check_output([sys.executable, "-m", "edgeproxy", "--help"], text=True)
+    assert said.startswith("Usage: edgeproxy [OPTIONS]")
+    assert all(f"  {command} " in said for command in main.commands)
+
+
 @pytest.mark.parametrize("command", sorted(main.commands))
 def test_help_of_every_command_has_examples(command: str) -> None:
     result = call(command, "--help")

@@ -55,7 +55,9 @@ async def test_an_origin_that_fails_half_its_requests_gets_no_more_retries_than_
     with EdgeProcess(pool(*(origin.url for origin in flaky), retry=retry)) as edge:
 
         async def client(number: int) -> list[int]:
-            return [(await once(edge.address, request(b"/%d/%d" % (number, each)))).status for each in range(count // 10)]
+            return [
+                (await once(edge.address, request(b"/%d/%d" % (number, each)))).status for each in range(count // 10)
+            ]
 
         statuses = [status for each in await all_at_once(map(client, range(10))) for status in each]
         retries = metric(edge, "edgeproxy_origin_retries_total")

@@ -7,24 +7,48 @@ import yaml
 
 from tests.support.client import ask
 from tests.support.processes import EdgeProcess
-from tests.support.site import request
+from tests.support.site import Site, config, request
 
 
 @pytest.fixture
 def edge(whole):
+    """A proxy of the test's own, to be changed as it likes."""
     with EdgeProcess(whole(workers=2)) as edge:
         yield edge
 
 
-def test_health_and_readiness(edge):
+@pytest.fixture(scope="module")
+def shared():
+    """A proxy that is asked and not changed."""
+    with Site() as site, EdgeProcess(config(site.url, workers=2, admin={"hosts": ["Edge-1.example.net"]})) as edge:
+        yield edge
+
+
+def statuses(edge, *hosts):
+    """What a GET of /config with each of these Host fields is answered."""
+    out = []
+    for host in hosts:
+        connection = http.client.HTTPConnection("127.0.0.1", edge.admin_port, timeout=5)
+        connection.putrequest("GET", "/config", skip_host=True)
+        connection.putheader("Host", host)
+        connection.endheaders()
+        response = connection.getresponse()
+        body = response.read()
+        connection.close()
+        assert response.status == 200 or json.loads(body)["error"]
+        out.append(response.status)
+    return out
+
+
+def test_health_and_readiness(shared):
     health = {"status": "ready", "workers": {"configured": 2, "ready": 2}}
     for path in ("/healthz", "/readyz"):
-        status, body = edge.admin(path)
+        status, body = shared.admin(path)
         assert (status, json.loads(body)) == (200, health)
 
 
-def test_metrics_are_prometheus_text(edge):
-    connection = http.client.HTTPConnection("127.0.0.1", edge.admin_port, timeout=5)
+def test_metrics_are_prometheus_text(shared):
+    connection = http.client.HTTPConnection("127.0.0.1", shared.admin_port, timeout=5)
     connection.request("GET", "/metrics")
     response = connection.getresponse()
     text = response.read().decode()
@@ -38,10 +62,10 @@ def test_metrics_are_prometheus_text(edge):
 
 def test_the_running_configuration_is_shown_without_secrets(whole):
     secret = "hunter2-hunter2-hunter2-hunter2-hunter2"
-    config = whole(
+    settings = whole(
         middleware={"jwt": {"secret": "${EDGE_TEST_SECRET}"}, "headers": {"request": {"set": {"x-api-key": secret}}}}
     )
-    with EdgeProcess(config, environment=os.environ | {"EDGE_TEST_SECRET": secret}) as edge:
+    with EdgeProcess(settings, environment=os.environ | {"EDGE_TEST_SECRET": secret}) as edge:
         text = edge.admin("/config")[1].decode()
         address = f"127.0.0.1:{edge.port}"
     assert "hunter2" not in text
@@ -79,8 +103,8 @@ def test_a_purge_reaches_all_workers(edge, site, storable, post, metric, until):
 @pytest.mark.parametrize(
     "body", [{"url": "/relative"}, {"url": 3}, {}, {"url": "http://a/", "more": 1}, b"[1]", b"{", b'"x"', b"\xff"]
 )
-def test_a_purge_that_names_no_url_is_refused(edge, post, body):
-    status, answer = post(edge, "/purge", body)
+def test_a_purge_that_names_no_url_is_refused(shared, post, body):
+    status, answer = post(shared, "/purge", body)
     assert status == 400
     assert answer["error"]
 
@@ -95,9 +119,9 @@ def test_reload_by_post_says_what_is_wrong(edge, whole, post, get):
     assert get(edge) == b"ok"
 
 
-def test_errors_are_json(edge, post):
+def test_errors_are_json(shared):
     for path, method, status in (("/nothing", "GET", 404), ("/purge", "GET", 405), ("/healthz", "DELETE", 405)):
-        got, body = edge.admin(path, method)
+        got, body = shared.admin(path, method)
         assert got == status
         assert json.loads(body)["error"]
 
@@ -112,28 +136,33 @@ def test_errors_are_json(edge, post):
         ("localhost.evil.example", 421),
         ("127.0.0.1.evil.example:9900", 421),
         ("a@evil.example", 421),
+        (".", 421),
+        ("edge-1.example.net:9900", 200),
+        ("EDGE-1.example.net.", 200),
+        ("x.edge-1.example.net", 421),
+        ("edge-1.example.net.evil.example", 421),
     ],
 )
-def test_names_a_rebound_dns_entry_could_carry_are_refused(edge, host, status):
-    connection = http.client.HTTPConnection("127.0.0.1", edge.admin_port, timeout=5)
-    connection.putrequest("GET", "/config", skip_host=True)
-    connection.putheader("Host", host)
-    connection.endheaders()
-    response = connection.getresponse()
-    body = response.read()
-    connection.close()
-    assert response.status == status
-    assert status == 200 or json.loads(body)["error"]
+def test_names_a_rebound_dns_entry_could_carry_are_refused(shared, host, status):
+    assert statuses(shared, host) == [status]
+
+
+def test_a_reload_changes_the_names_it_is_asked_by(edge, whole, post):
+    name = "edge-2.example.net"
+    assert statuses(edge, name) == [421]
+    edge.write(whole(workers=2, admin={"hosts": [name]}))
+    assert post(edge, "/reload")[0] == 200
+    assert statuses(edge, name, "localhost", "edge-3.example.net") == [200, 200, 421]
 
 
 @pytest.mark.parametrize("path", ["/purge", "/reload"])
 @pytest.mark.parametrize("content_type", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data"])
-def test_what_a_page_of_another_site_can_post_is_refused(edge, post, path, content_type):
-    assert post(edge, path, {"url": "http://a/"}, Content_Type=content_type)[0] == 415
+def test_what_a_page_of_another_site_can_post_is_refused(shared, post, path, content_type):
+    assert post(shared, path, {"url": "http://a/"}, Content_Type=content_type)[0] == 415
 
 
-def test_a_body_that_is_too_large_is_refused(edge, post):
-    assert post(edge, "/purge", {"url": "http://a/" + "x" * 100_000})[0] == 413
+def test_a_body_that_is_too_large_is_refused(shared, post):
+    assert post(shared, "/purge", {"url": "http://a/" + "x" * 100_000})[0] == 413
 
 
 def test_a_proxy_without_an_admin_listener_runs(whole):

@@ -1,5 +1,4 @@
 import signal
-import time
 
 import pytest
 
@@ -11,7 +10,7 @@ from tests.support.site import request
 
 @pytest.fixture
 def edge(whole):
-    with EdgeProcess(whole(workers=2, drain={"grace": "10s", "delay": "1s"})) as edge:
+    with EdgeProcess(whole(workers=2, drain={"grace": "1m", "delay": "1s"})) as edge:
         yield edge
 
 
@@ -69,10 +68,9 @@ def test_a_second_signal_ends_at_once(edge, slow, exists, until):
     workers = edge.worker_pids()
     edge.process.send_signal(signal.SIGTERM)
     until(lambda: "draining" in edge.logs(), "the drain begins")
-    began = time.monotonic()
     edge.process.send_signal(signal.SIGINT)
-    assert edge.process.wait(5) == 130
-    assert time.monotonic() - began < 3
+    assert edge.process.wait(20) == 130
+    assert "drained" not in edge.logs()
     assert not any(map(exists, workers))
     client.__exit__()
 

@@ -33,6 +33,20 @@ def test_every_exchange_of_all_workers_is_one_line(edge, log, until):
     assert {record["status"] for record in records} == {200}
 
 
+def test_the_parameters_to_mask_are_the_configured_ones_also_after_a_reload(whole, log, until):
+    def masking(*names):
+        return whole(log={"access": {"file": str(log), "mask": list(names)}})
+
+    with EdgeProcess(masking("Ticket")) as edge:
+        ask(edge.address, request(b"/?ticket=1&token=2", b"Connection: close"))
+        until(lambda: len(lines(log)) == 1, "the line is written")
+        edge.write(masking())
+        edge.reload()
+        until(lambda: "configuration reloaded" in edge.logs(), "the reload is said")
+        ask(edge.address, request(b"/?ticket=1&token=2", b"Connection: close"))
+    assert [json.loads(line)["target"] for line in lines(log)] == ["/?ticket=***&token=2", "/?ticket=1&token=2"]
+
+
 def test_sigusr1_reopens_the_log_in_all_workers(edge, log, until, tmp_path):
     ask(edge.address, request(b"/before", b"Connection: close"))
     until(lambda: len(lines(log)) == 1, "the line is written")

@@ -202,6 +202,33 @@ def test_a_304_from_the_cache_has_no_body(client: RawClient, wire: Wire) -> None
     assert [(a.status, a.body) for a in client.answers(3).final] == [(200, b"stored"), (304, b""), (200, b"ok")]
 
 
+# What is for this connection, or for this proxy, only (RFC 9110 §7.6).
+
+
+def test_connection_takes_away_what_the_client_sent_and_never_what_a_stage_adds(client: RawClient, wire: Wire) -> None:
+    client.send(request(b"/named", b"Connection: X-Secret, X-Request-Id, X-Forwarded-For", b"X-Secret: 1"))
+    assert client.answers(1).statuses == [200]
+    (seen,) = wire.origin.to(b"/named")
+    assert seen.get(b"x-secret") is None
+    assert seen.get(b"x-request-id")
+    assert seen.get(b"x-forwarded-for") == b"127.0.0.1"
+
+
+@pytest.mark.parametrize(("told", "passed_on"), [(b"5", b"4"), (b"1", b"0"), (b"x", b"x")])
+def test_max_forwards_counts_down(client: RawClient, wire: Wire, told: bytes, passed_on: bytes) -> None:
+    target = b"/hops/" + told
+    client.send(request(target, b"Max-Forwards: " + told, method=b"OPTIONS"))
+    assert client.answers(1).statuses == [200]
+    assert [seen.get(b"max-forwards") for seen in wire.origin.to(target)] == [passed_on]
+
+
+def test_an_options_with_no_forwards_left_is_answered_here(client: RawClient, wire: Wire) -> None:
+    client.send(request(b"/hops/0", b"Max-Forwards: 0", method=b"OPTIONS"))
+    assert client.answers(1).statuses == [204]
+    assert not wire.origin.to(b"/hops/0")
+    _still_serves(client, b"/after")
+
+
 # Expectations (RFC 9110 §10.1.1).
 
 

@@ -83,6 +83,13 @@ def test_an_idle_connection_after_a_refused_upgrade_closes_without_a_word(client
     assert _refused(client) == [200]
 
 
+def test_an_idle_connection_after_a_body_in_a_segment_of_its_own_closes_without_a_word(client: RawClient) -> None:
+    client.send(request(b"/", b"Content-Length: 5", method=b"POST"))
+    assert client.read_some(0.2) == b""
+    client.send(b"hello")
+    assert _refused(client) == [200]
+
+
 def test_a_slow_origin_is_not_the_clients_idleness(client: RawClient, wire: Wire) -> None:
     def late(_: object) -> Iterator[bytes]:
         time.sleep(1.5)  # longer than every limit above
@@ -159,6 +166,41 @@ def test_just_below_the_limits_is_served(client: RawClient, sent: bytes) -> None
 def test_a_head_in_small_pieces_has_the_same_limit(client: RawClient, wire: Wire) -> None:
     client.send(b"GET / HTTP/1.1\r\nHost: a.example\r\n", *[b"X-%d: %b\r\n" % (n, b"a" * 1000) for n in range(10)])
     assert _refused(client) == [431]
+
+
+def test_a_head_behind_a_body_has_the_same_limit(client: RawClient, wire: Wire) -> None:
+    small = request(b"/", b"Content-Length: 3000", method=b"POST") + b"x" * 3000
+    client.send(small + request(b"/big", b"X: " + b"a" * 5000))
+    assert _refused(client) in ([200], [200, 431])
+    assert not wire.origin.to(b"/big")
+
+
+_CHUNK = b"5\r\nhello\r\n"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"5;" + b"a" * 40_000 + b"\r\nhello\r\n0\r\n\r\n",
+        (b"1;" + b"a" * 1000 + b"\r\nx\r\n") * 100 + b"0\r\n\r\n",
+        _CHUNK + b"0\r\nX: " + b"a" * 40_000 + b"\r\n\r\n",
+        _CHUNK + b"0\r\n" + b"".join(b"X-%d: a\r\n" % number for number in range(30)) + b"\r\n",
+        _CHUNK + b"0\r\n" + b"X: a\r\n" * 30 + b"\r\n",
+    ],
+    ids=["extension", "extensions", "trailer", "trailers", "one trailer often"],
+)
+def test_what_frames_a_body_is_limited_like_a_head(client: RawClient, wire: Wire, body: bytes) -> None:
+    client.send(request(b"/frames", b"Transfer-Encoding: chunked", method=b"POST") + body)
+    assert _refused(client) in ([400], [431], [])
+    assert not any(seen.complete for seen in wire.origin.to(b"/frames"))
+
+
+def test_many_small_chunks_are_no_attack(client: RawClient, wire: Wire) -> None:
+    client.send(
+        request(b"/small", b"Transfer-Encoding: chunked", method=b"POST") + b"1;a=b\r\nx\r\n" * 10_000 + b"0\r\n\r\n"
+    )
+    assert client.answers(1).statuses == [200]
+    assert wire.origin.to(b"/small")[0].body == b"x" * 10_000
 
 
 def test_pipelined_requests_each_have_the_limit_to_themselves(client: RawClient) -> None:

@@ -337,3 +337,47 @@ async def test_only_if_cached_never_reaches_the_origin() -> None:
     edge = Edge()
     assert (await edge.get(cache_control=b"only-if-cached")).status == 504
     assert edge.asked == []
+
+
+async def test_what_a_get_with_a_body_brings_is_its_own() -> None:
+    edge = Edge()
+
+    async def echo(request: Request) -> Response:
+        said = b"nothing" if request.body is None else await request.body.read()
+        return Response(200, {b"cache-control": b"max-age=1, stale-while-revalidate=60"}, said)
+
+    def with_body() -> Client:
+        pipe = Pipe(6)
+        pipe.feed(b"poison")
+        pipe.finish()
+        x = exchange(authority=b"a.test")
+        x.request.body, x.request.length = pipe, 6
+        x.route = edge  # type: ignore[assignment]
+        client = Client()
+        serve(x, client)
+        return client
+
+    edge.answer = echo
+    assert (await with_body().done()).body == b"poison"
+    assert (await edge.get()).body == b"nothing"
+    edge.clock.advance(2)
+    assert (await with_body().done()).body == b"nothing"  # stale, and refreshed behind
+    await asyncio.sleep(0.01)
+    assert (await edge.get()).body == b"nothing"
+
+
+@pytest.mark.parametrize("control", [b"no-cache", b"max-age=0, must-revalidate"])
+async def test_an_answer_that_needs_validation_is_not_given_to_those_who_waited(control: bytes) -> None:
+    edge = Edge()
+    gate = asyncio.Event()
+
+    async def personal(request: Request) -> Response:
+        await gate.wait()
+        return Response(200, {b"cache-control": control, b"etag": b'"1"'}, request.headers[b"cookie"])
+
+    edge.answer = personal
+    clients = [edge.start(cookie=b"user=%d" % number) for number in range(3)]
+    await asyncio.sleep(0)
+    gate.set()
+    assert [(await client.done()).body for client in clients] == [b"user=0", b"user=1", b"user=2"]
+    assert len(edge.asked) == 3

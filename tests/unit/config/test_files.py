@@ -16,6 +16,7 @@ from edgeproxy.config.load import load_file, load_text
 from edgeproxy.config.reference import json_schema
 from edgeproxy.config.schema import Config
 from edgeproxy.config.stages import discover
+from edgeproxy.observe.redact import SENSITIVE
 
 ROOT = Path(__file__).parents[3]
 DEFAULT = ROOT / "config" / "edgeproxy.yaml"
@@ -72,6 +73,15 @@ def test_defaults_shown_in_comments_are_the_defaults() -> None:
         shown = load_text(minimal + f"{section}:\n" + block[1].replace("#  ", "  "))
         assert getattr(shown, section) == getattr(plain, section)
         assert set(yaml.safe_load(block[1].replace("#  ", "  "))) == set(type(getattr(plain, section)).model_fields)
+
+
+def test_the_parameters_masked_by_default_are_shown_in_full() -> None:
+    block = re.search(r"^#    mask:.*\n((?:#      .*\n)+)", DEFAULT.read_text(), re.MULTILINE)
+    assert block is not None
+    assert tuple(yaml.safe_load(block[0].replace("#", " ", 1).replace("\n#", "\n "))["mask"]) == SENSITIVE
+    access = load_file(DEFAULT, {}).log.access
+    assert access is not None
+    assert access.mask == SENSITIVE
 
 
 @pytest.mark.parametrize("file", EXAMPLES, ids=lambda file: file.stem)

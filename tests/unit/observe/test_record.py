@@ -78,8 +78,6 @@ def test_the_cache_label_is_one_of_a_few_words(verdict, label):
 
 
 def test_start_flushes_in_the_background_and_stop_flushes_the_rest(metrics, exchange):
-    import asyncio
-
     batches = []
 
     async def life():
@@ -90,3 +88,15 @@ def test_start_flushes_in_the_background_and_stop_flushes_the_rest(metrics, exch
 
     asyncio.run(life())
     assert batches == [1]
+
+
+async def test_a_turn_without_records_has_waiting_lines_tried_again(metrics, monkeypatch):
+    monkeypatch.setattr(record, "INTERVAL", 0.001)
+    turned = asyncio.Event()
+    observer = Observer(metrics, ManualClock(), lambda records, offset: None if records else turned.set())
+    observer.start()
+    try:
+        async with asyncio.timeout(5):
+            await turned.wait()
+    finally:
+        observer.stop()

@@ -124,3 +124,42 @@ def test_a_full_disk_keeps_the_rest_of_the_line_for_later(tmp_path, metrics, mon
     sink.write(b"third\n")
     sink.close()
     assert path.read_bytes() == b"first\nsecond\nthird\n"
+
+
+def test_a_disk_that_is_full_is_said_once_and_so_is_its_end(tmp_path, metrics, monkeypatch, caplog):
+    caplog.set_level("INFO")
+    sink = Sink(str(tmp_path / "log"), metrics)
+
+    def full(fd, data):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "write", full)
+        sink.write(b"1\n")
+        sink.write(b"2\n")
+        assert [record.levelname for record in caplog.records] == ["WARNING"]
+        assert "No space left on device" in caplog.text
+    sink.write(b"3\n")
+    sink.write(b"4\n")
+    assert [record.levelname for record in caplog.records] == ["WARNING", "INFO"]
+    sink.close()
+    assert (tmp_path / "log").read_bytes() == b"1\n2\n3\n4\n"
+
+
+def test_a_full_pipe_is_not_said_where_saying_it_could_block(pipe, caplog):
+    _, sink = pipe
+    for _ in range(20):
+        sink.write((b"x" * 99 + b"\n") * 1000)
+    assert caplog.records == []
+
+
+def test_past_the_backlog_the_first_line_there_is_room_for_is_kept(pipe, metrics):
+    reader, sink = pipe
+    while not dropped(metrics):
+        sink.write((b"x" * 99 + b"\n") * 1000)
+    drain(reader)
+    sink.write(b"next\n")
+    while sink._waiting:
+        sink.flush()
+        last = drain(reader)
+    assert last.endswith(b"next\n")

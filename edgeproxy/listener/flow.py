@@ -1,0 +1,82 @@
+"""What every client connection does with its socket, whatever it speaks: back-pressure both ways, deadline, closing."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from edgeproxy.config.schema import LimitsConfig
+from edgeproxy.errors import EdgeError, Kind
+
+WRITE_HIGH_WATER = 256 * 1024
+LINGER_TIME = 2.0
+
+_UNCONNECTED = asyncio.Transport()
+
+
+class Flow(asyncio.Protocol):
+    """A client's socket. ``deadline`` is when it has waited long enough, in monotonic seconds."""
+
+    def __init__(self, limits: LimitsConfig, clock: Callable[[], float]) -> None:
+        self._limits = limits
+        self._clock = clock
+        self.transport: asyncio.Transport = _UNCONNECTED
+        self._deaf = False  # nothing is taken any more; what comes in is thrown away
+        self._closing = False  # nothing more will be written
+        self._holds = 0
+        self._writable: asyncio.Future[None] | None = None
+        self.paused_writing = False
+        self.deadline = 0.0
+
+    # Reading stops while anybody holds it.
+
+    def hold(self) -> None:
+        self._holds += 1
+        if self._holds == 1 and not self._closing:
+            self.transport.pause_reading()
+
+    def unhold(self) -> None:
+        if self._holds:
+            self._holds -= 1
+            if not self._holds and not self._closing:
+                self.transport.resume_reading()
+
+    # Writing waits while the client does not take what was written.
+
+    def pause_writing(self) -> None:
+        self.paused_writing = True
+
+    def resume_writing(self) -> None:
+        self.paused_writing = False
+        if self._writable is not None and not self._writable.done():
+            self._writable.set_result(None)
+
+    async def drain(self) -> None:
+        """Wait until the client has taken enough to go on. Raises EdgeError if it left."""
+        deadline, self.deadline = self.deadline, self._clock() + self._limits.write_timeout
+        self._writable = asyncio.get_running_loop().create_future()
+        try:
+            await self._writable
+        finally:
+            self._writable = None
+            self.deadline = deadline
+        if self._closing:
+            raise EdgeError(Kind.CLIENT_GONE, "client")
+
+    # Closing.
+
+    def close(self, *, linger: bool = False) -> None:
+        """Send what is written, then close. With ``linger``, a client still sending is listened to for a moment, so
+        that its unread bytes do not reset the connection before it has read the answer (RFC 9112 §9.6)."""
+        if self._closing:
+            return
+        self._deaf = self._closing = True
+        if linger and self.transport.can_write_eof():
+            self.deadline = self._clock() + LINGER_TIME
+            self.transport.write_eof()
+            self.transport.resume_reading()
+        else:
+            self.transport.close()
+
+    def abort(self) -> None:
+        self.transport.abort()
