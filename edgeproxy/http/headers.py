@@ -11,6 +11,8 @@ from collections.abc import Iterable, Iterator
 
 Headers = dict[bytes, bytes]
 
+_line = b": ".join  # a name and its value
+
 _JOINERS: dict[bytes, bytes] = {b"cookie": b"; ", b"set-cookie": b"\n"}
 
 # RFC 9110 §7.6.1: for one connection only, whatever Connection names beside them.
@@ -49,7 +51,7 @@ def from_pairs(pairs: Iterable[tuple[bytes, bytes]]) -> Headers:
 def serialize(headers: Headers) -> bytes:
     """The field lines as HTTP/1.1 writes them, each ended by CRLF."""
     fields = lines(headers) if b"set-cookie" in headers else headers.items()
-    return b"".join([b"%b: %b\r\n" % line for line in fields])
+    return b"\r\n".join([*map(_line, fields), b""])
 
 
 def lines(headers: Headers) -> Iterator[tuple[bytes, bytes]]:

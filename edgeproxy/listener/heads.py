@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from http import HTTPStatus
 
 from edgeproxy.http.dates import format_date
@@ -20,27 +21,26 @@ def has_body(request: Request, status: int) -> bool:
     return request.method != b"HEAD" and status not in _NO_BODY and status >= 200
 
 
-def whole(request: Request, response: Response, body: bytes, now: float, keep_alive: bool) -> bytes:
-    """Head and body of an answer that is all here; ``now`` is wall time in seconds."""
+def whole(request: Request, response: Response, body: bytes, wall: Callable[[], float], keep_alive: bool) -> bytes:
+    """Head and body of an answer that is all here; ``wall`` tells wall time in seconds."""
     status = response.status
     if request.method != b"HEAD" and status not in _NO_BODY:
-        return b"%b%bcontent-length: %d\r\n%b\r\n%b" % (
-            _STATUS_LINES.get(status) or _status_line(response),
-            _fields(response, now),
-            len(body),
-            b"" if keep_alive and request.version == b"1.1" else _connection(request, keep_alive),
-            body,
-        )
+        fields = _fields(response, wall)
+        connection = b"\r\n" if keep_alive and request.version == b"1.1" else _connection(request, keep_alive) + b"\r\n"
+        length = b"content-length: %d\r\n" % len(body)
+        status_line = _STATUS_LINES.get(status) or _status_line(response)
+        return b"".join((status_line, response.shared.wire, fields, length, connection, body))
     length = b""
     told = response.get(b"content-length")
     if body or (told is not None and status != 204):  # what a GET would have had (RFC 9110 §8.6)
         length = b"content-length: %b\r\n" % (told or b"%d" % len(body))
-    fields = _fields(response, now)
-    return b"%b%b%b%b\r\n" % (_status_line(response), fields, length, _connection(request, keep_alive))
+    fields = _fields(response, wall)
+    connection = _connection(request, keep_alive)
+    return b"".join((_status_line(response), response.shared.wire, fields, length, connection, b"\r\n"))
 
 
 def streamed(
-    request: Request, response: Response, length: int | None, now: float, keep_alive: bool
+    request: Request, response: Response, length: int | None, wall: Callable[[], float], keep_alive: bool
 ) -> tuple[bytes, bool]:
     """The head of an answer whose body follows, and whether the body goes in chunks."""
     connection = _connection(request, keep_alive)
@@ -50,7 +50,8 @@ def streamed(
         framing = b"transfer-encoding: chunked\r\n"
     else:
         framing = b""
-    head = b"%b%b%b%b\r\n" % (_status_line(response), _fields(response, now), connection, framing)
+    fields = _fields(response, wall)
+    head = b"".join((_status_line(response), response.shared.wire, fields, connection, framing, b"\r\n"))
     return head, length is None and request.version == b"1.1"
 
 
@@ -63,15 +64,16 @@ def _status_line(response: Response) -> bytes:
     return _STATUS_LINES.get(response.status) or b"HTTP/1.1 %d \r\n" % response.status
 
 
-def _fields(response: Response, now: float) -> bytes:
-    """The field lines, with a Date (RFC 9110 §6.6.1) and without Content-Length, which the framing writes."""
-    shared, own = response.shared, response.own
-    if b"content-length" in own or b"content-length" in shared.fields:
+def _fields(response: Response, wall: Callable[[], float]) -> bytes:
+    """The answer's own field lines, with a Date if the shared ones have none (RFC 9110 §6.6.1), and without
+    Content-Length, which the framing writes."""
+    own, shared = response.own, response.shared.fields
+    if b"content-length" in own or b"content-length" in shared:
         response.drop(b"content-length")
-        shared, own = response.shared, response.own
-    if b"date" not in shared.fields and b"date" not in own:
-        own[b"date"] = format_date(now)
-    return shared.wire + serialize(own)
+        own, shared = response.own, response.shared.fields
+    if b"date" not in shared and b"date" not in own:
+        own[b"date"] = format_date(wall())
+    return serialize(own)
 
 
 def _connection(request: Request, keep_alive: bool) -> bytes:

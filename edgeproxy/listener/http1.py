@@ -268,7 +268,7 @@ class Http1Connection(Flow):
     def send(self, x: Exchange, response: Response) -> None:
         body = cast("bytes", response.body)
         keep_alive = self._stays_after(x)
-        self.transport.write(heads.whole(x.request, response, body, self._server.clock.wall(), keep_alive))
+        self.transport.write(heads.whole(x.request, response, body, self._server.clock.wall, keep_alive))
         x.sent = len(body)
         self._over(x, keep_alive)
 
@@ -286,7 +286,7 @@ class Http1Connection(Flow):
         if length is None and x.request.version != b"1.1":
             self._last = x  # only the end of the connection can end this body
         keep_alive = self._stays_after(x)
-        head, chunked = heads.streamed(x.request, response, length, self._server.clock.wall(), keep_alive)
+        head, chunked = heads.streamed(x.request, response, length, self._server.clock.wall, keep_alive)
         self.transport.write(head)
         try:
             await write_body(self, x, response, body, chunked=chunked)
@@ -370,7 +370,7 @@ class Http1Connection(Flow):
         x.error = error.kind.value
         x.response = response = error_response(error)
         body = cast("bytes", response.body)
-        self.transport.write(heads.whole(x.request, response, body, self._server.clock.wall(), keep_alive=False))
+        self.transport.write(heads.whole(x.request, response, body, self._server.clock.wall, keep_alive=False))
         x.sent = len(body)
         ended(x)
         self.close(linger=True)

@@ -80,7 +80,8 @@ def edge(site: Site, tmp_path_factory: pytest.TempPathFactory) -> Iterator[EdgeP
         limits={"connections_per_client": 5000},
         log={"access": False},
     )
-    with EdgeProcess(whole, environment={**os.environ, "PYTHONPATH": str(folder)}) as edge:
+    path = os.pathsep.join(filter(None, (str(folder), os.environ.get("PYTHONPATH"))))
+    with EdgeProcess(whole, environment={**os.environ, "PYTHONPATH": path}) as edge:
         yield edge
 
 

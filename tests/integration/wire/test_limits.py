@@ -170,9 +170,9 @@ def test_a_head_in_small_pieces_has_the_same_limit(client: RawClient, wire: Wire
 
 def test_a_head_behind_a_body_has_the_same_limit(client: RawClient, wire: Wire) -> None:
     small = request(b"/", b"Content-Length: 3000", method=b"POST") + b"x" * 3000
-    client.send(small + request(b"/big", b"X: " + b"a" * 5000))
+    client.send(small + request(b"/behind", b"X: " + b"a" * 5000))
     assert _refused(client) in ([200], [200, 431])
-    assert not wire.origin.to(b"/big")
+    assert not wire.origin.to(b"/behind")
 
 
 _CHUNK = b"5\r\nhello\r\n"

@@ -381,3 +381,42 @@ async def test_an_answer_that_needs_validation_is_not_given_to_those_who_waited(
     gate.set()
     assert [(await client.done()).body for client in clients] == [b"user=0", b"user=1", b"user=2"]
     assert len(edge.asked) == 3
+
+
+async def test_who_waited_for_another_variant_is_collapsed_with_its_own() -> None:
+    edge = Edge()
+    release = asyncio.Event()
+
+    async def localised(request: Request) -> Response:
+        await release.wait()
+        language = request.headers[b"accept-language"]
+        return Response(200, {b"cache-control": b"max-age=60", b"vary": b"accept-language"}, language)
+
+    edge.answer = localised
+    languages = [b"en", b"de", b"fi"] * 5
+    clients = [edge.start(accept_language=language) for language in languages]
+    await asyncio.sleep(0)
+    release.set()
+    assert [(await client.done()).body for client in clients] == languages
+    assert len(edge.asked) == 3
+
+
+async def test_a_leader_with_a_fault_of_its_own_leaves_the_others_one_request() -> None:
+    edge = Edge()
+    broken = asyncio.Event()
+
+    async def faulty(request: Request) -> Response:
+        if b"x-break" in request.headers:
+            await broken.wait()
+            raise RuntimeError("a fault")
+        return await edge.plain(request)
+
+    edge.answer = faulty
+    leader = edge.start(x_break=b"yes")
+    await asyncio.sleep(0)
+    others = [edge.start() for _ in range(10)]
+    await asyncio.sleep(0)
+    broken.set()
+    assert (await leader.done()).status == 500
+    assert [(await other.done()).body for other in others] == [b"body"] * 10
+    assert len(edge.asked) == 2

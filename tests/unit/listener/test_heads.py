@@ -8,6 +8,12 @@ from edgeproxy.http.message import FieldBlock, Request, Response
 from edgeproxy.listener.heads import has_body, streamed, switching, whole
 
 NOW = 1_800_000_000.0
+
+
+def wall() -> float:
+    return NOW
+
+
 DATE = b"date: Fri, 15 Jan 2027 08:00:00 GMT\r\n"
 
 
@@ -31,19 +37,19 @@ def test_whether_an_answer_has_a_body_at_all(method: bytes, status: int, expecte
 
 
 def test_a_whole_answer_has_its_length_and_a_date() -> None:
-    assert whole(request(), Response(200, {b"x": b"1"}), b"body", NOW, True) == (
+    assert whole(request(), Response(200, {b"x": b"1"}), b"body", wall, True) == (
         b"HTTP/1.1 200 OK\r\nx: 1\r\n" + DATE + b"content-length: 4\r\n\r\nbody"
     )
 
 
 def test_the_origins_date_stays_and_its_length_does_not() -> None:
     response = Response(200, {b"date": b"then", b"content-length": b"99"})
-    assert whole(request(), response, b"", NOW, True) == b"HTTP/1.1 200 OK\r\ndate: then\r\ncontent-length: 0\r\n\r\n"
+    assert whole(request(), response, b"", wall, True) == b"HTTP/1.1 200 OK\r\ndate: then\r\ncontent-length: 0\r\n\r\n"
 
 
 def test_stored_fields_go_out_as_they_are_and_stay_unchanged() -> None:
     stored = FieldBlock({b"date": b"then", b"content-length": b"99"})
-    sent = whole(request(), Response(200, {b"age": b"3"}, shared=stored), b"ab", NOW, True)
+    sent = whole(request(), Response(200, {b"age": b"3"}, shared=stored), b"ab", wall, True)
     assert sent.count(b"content-length: ") == 1
     assert sent.endswith(b"age: 3\r\ncontent-length: 2\r\n\r\nab")
     assert stored.fields[b"content-length"] == b"99"
@@ -60,9 +66,9 @@ def test_stored_fields_go_out_as_they_are_and_stay_unchanged() -> None:
 )
 def test_connection_says_what_the_version_does_not_imply(version: bytes, keep_alive: bool, line: bytes) -> None:
     for head in (
-        whole(request(version=version), Response(200), b"", NOW, keep_alive),
-        whole(request(b"HEAD", version), Response(200), b"", NOW, keep_alive),
-        streamed(request(version=version), Response(200), 3, NOW, keep_alive)[0],
+        whole(request(version=version), Response(200), b"", wall, keep_alive),
+        whole(request(b"HEAD", version), Response(200), b"", wall, keep_alive),
+        streamed(request(version=version), Response(200), 3, wall, keep_alive)[0],
     ):
         assert head.count(b"connection: ") == (1 if line else 0)
         assert line in head
@@ -70,7 +76,7 @@ def test_connection_says_what_the_version_does_not_imply(version: bytes, keep_al
 
 @pytest.mark.parametrize("status", [204, 304])
 def test_an_answer_without_a_body_has_none_of_its_bytes(status: int) -> None:
-    sent = whole(request(), Response(status), b"", NOW, True)
+    sent = whole(request(), Response(status), b"", wall, True)
     assert sent.endswith(b"\r\n\r\n")
     assert b"content-length" not in sent
 
@@ -84,7 +90,7 @@ def test_an_answer_without_a_body_has_none_of_its_bytes(status: int) -> None:
     ],
 )
 def test_head_tells_the_length_a_get_would_have_had(fields: dict[bytes, bytes], body: bytes, length: bytes) -> None:
-    sent = whole(request(b"HEAD"), Response(200, fields), body, NOW, True)
+    sent = whole(request(b"HEAD"), Response(200, fields), body, wall, True)
     assert sent == b"HTTP/1.1 200 OK\r\n" + DATE + length + b"\r\n"
 
 
@@ -101,7 +107,7 @@ def test_a_streamed_body_is_framed_as_the_client_can_read_it(
     version: bytes, length: int | None, framing: bytes, chunked: bool
 ) -> None:
     response = Response(200, {b"content-length": b"99"})
-    head, in_chunks = streamed(request(version=version), response, length, NOW, True)
+    head, in_chunks = streamed(request(version=version), response, length, wall, True)
     assert in_chunks is chunked
     assert head.endswith(framing + b"\r\n")
     assert (head.count(b"content-length"), head.count(b"transfer-encoding")) == (
@@ -112,7 +118,7 @@ def test_a_streamed_body_is_framed_as_the_client_can_read_it(
 
 def test_a_status_without_a_name_has_an_empty_reason() -> None:
     """RFC 9112 §4: the space before the reason stays."""
-    assert whole(request(), Response(599), b"", NOW, True).startswith(b"HTTP/1.1 599 \r\n")
+    assert whole(request(), Response(599), b"", wall, True).startswith(b"HTTP/1.1 599 \r\n")
 
 
 def test_switching_protocols_keeps_the_origins_connection_and_upgrade() -> None:

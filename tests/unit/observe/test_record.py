@@ -1,6 +1,9 @@
+import asyncio
+
 import pytest
 
 from edgeproxy.clock import ManualClock
+from edgeproxy.observe import record
 from edgeproxy.observe.metrics import Metrics, render
 from edgeproxy.observe.record import BATCH, Observer, cache_label
 
