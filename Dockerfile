@@ -5,6 +5,10 @@
 FROM python:3.11-slim-bookworm AS build
 WORKDIR /src
 
+RUN apt-get update \
+    && apt-get install -y --no-install-recommends gcc libc6-dev \
+    && rm -rf /var/lib/apt/lists/*
+
 # The dependencies first: this layer stays until a lock changes.
 COPY requirements/ requirements/
 RUN python -m venv /opt/build \
@@ -16,9 +20,12 @@ COPY pyproject.toml README.md LICENSE ./
 COPY config/ config/
 COPY middleware/ middleware/
 COPY edgeproxy/ edgeproxy/
-# pip compiles what it installs: nothing can be written later. Then it goes itself; nothing is installed later either.
+COPY scripts/compile scripts/
+# The modules in a request's path become machine code. pip compiles the others to bytecode: nothing can be written later.
+# Then pip goes itself; nothing is installed later either.
 RUN /opt/build/bin/python -m hatchling build -t wheel -d /tmp/wheel \
     && /opt/edgeproxy/bin/pip install --no-cache-dir --no-index --no-deps /tmp/wheel/edgeproxy-*.whl \
+    && /opt/build/bin/python scripts/compile /opt/edgeproxy/bin/python \
     && /opt/edgeproxy/bin/pip uninstall --yes --quiet setuptools pip
 
 

@@ -174,8 +174,7 @@ def _label(response: Response, coding: bytes) -> None:
     """The fields of a compressed answer: its bytes are others than the origin's, so its tag is a weak one."""
     response.set(b"content-encoding", coding)
     response.drop(b"content-length")
-    etag = response.get(b"etag")
-    if etag is not None and is_strong(etag):
+    if (etag := response.get(b"etag")) is not None and is_strong(etag):
         response.set(b"etag", b"W/" + etag)
 
 

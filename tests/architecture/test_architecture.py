@@ -30,7 +30,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "jose.settings": {"config", "pipeline"},
     "observe": {"clock", "errors", "http", "pipeline"},
     "pipeline": {"clock", "errors", "http"},
-    "routing": {"errors", "http", "pipeline"},
+    "routing": {"config", "errors", "http", "pipeline"},
     "listener": {"clock", "config", "errors", "http", "observe", "pipeline", "routing"},
     "cache": {"clock", "errors", "http", "observe", "pipeline"},
     "origin": {"clock", "config", "errors", "http", "observe", "pipeline"},
@@ -47,9 +47,13 @@ TESTED_ELSEWHERE: dict[str, str] = {
     "edgeproxy/config/snapshot.py": "tests/unit/config/test_compile.py",
     "edgeproxy/config/trial.py": "tests/unit/test_cli.py",
     "edgeproxy/demo/__main__.py": "tests/integration/demo/test_site.py",
+    "edgeproxy/listener/answer_body.py": "tests/integration/wire/test_http1.py",
+    "edgeproxy/listener/client_body.py": "tests/integration/wire/test_http1.py",
+    "edgeproxy/listener/flow.py": "tests/integration/wire/test_streams.py",
     "edgeproxy/listener/http1.py": "tests/integration/wire/test_http1.py",
     "edgeproxy/listener/server.py": "tests/integration/wire/test_limits.py",
     "edgeproxy/listener/tls.py": "tests/integration/wire/test_tls.py",
+    "edgeproxy/listener/tunnel.py": "tests/integration/wire/test_streams.py",
     "edgeproxy/pipeline/middleware.py": "tests/unit/pipeline/test_chain.py",
 }
 

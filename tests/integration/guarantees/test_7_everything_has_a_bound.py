@@ -38,9 +38,7 @@ def edge(site: Site) -> Iterator[EdgeProcess]:
         yield edge
 
 
-def test_ten_times_what_the_cache_holds_stays_within_its_limit(
-    edge: EdgeProcess, metric: Callable[..., float]
-) -> None:
+def test_ten_times_what_the_cache_holds_stays_within_its_limit(edge: EdgeProcess, metric: Callable[..., float]) -> None:
     before = edge.resident()
     with RawClient(edge.address) as client:
         for number in range(10 * CACHE // len(BLOCK)):

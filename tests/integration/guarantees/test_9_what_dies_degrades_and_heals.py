@@ -174,9 +174,7 @@ def test_a_log_reader_that_stalls_costs_lines_beyond_a_bound_and_no_time(
 # A worker.
 
 
-def test_the_admin_listener_answers_while_workers_die_and_come_back(
-    site: Site, metric: Callable[..., float]
-) -> None:
+def test_the_admin_listener_answers_while_workers_die_and_come_back(site: Site, metric: Callable[..., float]) -> None:
     with EdgeProcess(config(site.url, workers=2, **QUIET)) as edge:
         for _ in range(2):
             os.kill(edge.worker_pids()[0], signal.SIGKILL)
