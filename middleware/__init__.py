@@ -23,7 +23,7 @@ ORDER: list[tuple[str, str]] = [
     ("headers", "edits what the cache and the origin get, after the checks have judged what the client sent"),
     (
         "compression",
-        "just outside the cache: stored answers stay as the origin sent them, each client gets what it reads",
+        "next to the cache: what is kept is compressed once, on its way in; the rest first of all on its way out",
     ),
     ("cache", "last: a hit is an answer, so all that decides, limits or edits a request has run by then"),
 ]

@@ -20,13 +20,17 @@ _HOST = b"x-forwarded-host"
 _FORWARDED = b"forwarded"
 _READERS = {_FOR: hops_x_forwarded_for, _FORWARDED: hops_forwarded}
 
-# What says on whose behalf a request comes. From a peer that is not trusted it is forged.
+# What says on whose behalf a request comes, or to where. From a peer that is not trusted it is forged.
 _CLAIMS = frozenset(
     (
         _FOR,
         _PROTO,
         _HOST,
         _FORWARDED,
+        b"client-ip",
+        b"true-client-ip",
+        b"x-client-ip",
+        b"x-cluster-client-ip",
         b"x-forwarded-by",
         b"x-forwarded-client-cert",
         b"x-forwarded-port",
@@ -34,8 +38,12 @@ _CLAIMS = frozenset(
         b"x-forwarded-scheme",
         b"x-forwarded-server",
         b"x-forwarded-ssl",
+        b"x-host",
         b"x-original-forwarded-for",
+        b"x-original-host",
+        b"x-original-url",
         b"x-real-ip",
+        b"x-rewrite-url",
     )
 )
 

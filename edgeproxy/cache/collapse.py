@@ -9,7 +9,7 @@ its own leader, one of those who waited leads the next.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from edgeproxy.cache.entry import Entry
 from edgeproxy.errors import EdgeError
@@ -98,6 +98,10 @@ class Flights:
         for flight in self._by_key.pop(key, {}).values():
             flight.purged = True
 
+    def __iter__(self) -> Iterator[bytes]:
+        """The keys something is under way for."""
+        return iter(self._by_key)
+
     def __repr__(self) -> str:
         return f"<Flights {sum(map(len, self._by_key.values()))} under way>"
 
@@ -107,24 +111,25 @@ class Passing:
 
     def __init__(self, now: Callable[[], float]) -> None:
         self._now = now
-        self._fresh: set[bytes] = set()
-        self._old: set[bytes] = set()
+        self._fresh: set[int] = set()  # hashes: keys may be long, and one too many does no harm
+        self._old: set[int] = set()
         self._turn = now() + PASS_TIME
 
     def add(self, key: bytes) -> None:
         self._age()
-        self._fresh.add(key)
+        self._fresh.add(hash(key))
         if len(self._fresh) > PASS_LIMIT // 2:
             self._old, self._fresh = self._fresh, set()
 
     def __contains__(self, key: bytes) -> bool:
         if self._now() >= self._turn:
             self._age()
-        return key in self._fresh or key in self._old
+        known = hash(key)
+        return known in self._fresh or known in self._old
 
     def discard(self, key: bytes) -> None:
-        self._fresh.discard(key)
-        self._old.discard(key)
+        self._fresh.discard(hash(key))
+        self._old.discard(hash(key))
 
     def _age(self) -> None:
         now = self._now()

@@ -11,16 +11,23 @@ from edgeproxy.http.headers import Headers, members
 Directives = Mapping[bytes, bytes]
 
 FOREVER = 2**31  # RFC 9111 §1.2.2: what a larger number of seconds is taken for
+_MEMO_LONGEST = 256  # longer values are parsed, but not remembered
 NONE: Directives = MappingProxyType({})
 
 
 def parse(value: bytes | None) -> Directives:
     """Directive to argument, b"" without one. Of a directive given twice the first counts (RFC 9111 §4.2.1)."""
-    return NONE if not value else _parse(value)
+    if not value:
+        return NONE
+    return _parse(value) if len(value) <= _MEMO_LONGEST else _read(value)
 
 
 @lru_cache(maxsize=4096)
 def _parse(value: bytes) -> Directives:
+    return _read(value)
+
+
+def _read(value: bytes) -> Directives:
     directives: dict[bytes, bytes] = {}
     for member in members(value):
         name, _, argument = member.partition(b"=")

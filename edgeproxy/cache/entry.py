@@ -66,7 +66,7 @@ class Entry:
         self.hits = 0
         self.main = False
         self.renew(headers, terms, response_time)
-        self.size = OVERHEAD + 2 * len(self.fields.wire) + len(key) + (len(body) if body is not None else 0)
+        self.size = OVERHEAD + 2 * len(self.fields.wire) + len(key) + len(variant) + len(body or b"")
 
     def renew(self, headers: Headers, terms: Terms, response_time: float) -> None:
         """Take new fields and terms: when stored, and when a 304 freshened it (RFC 9111 §3.2, §4.3.4)."""

@@ -40,7 +40,7 @@ class Front:
         if b"if-match" in headers or b"if-unmodified-since" in headers:
             x.verdict = b"fwd=bypass"  # RFC 9111 §4.3.2: these are the origin's to evaluate
             return None
-        key = cache_key.of_request(request)
+        key = cache_key.of_exchange(x)
         resource = self._resources.get(key)
         if resource is None:
             self._miss(x, key, None, b"uri-miss")
@@ -72,4 +72,6 @@ class Front:
         elif entry is None and key in self._passing:
             x.verdict = b"fwd=" + reason
         else:
+            if x.route.partition:
+                self._rules.tiers.open(x.route.partition)
             x.lookup = Lookup(self._rules, key, entry, reason)

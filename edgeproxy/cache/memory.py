@@ -135,7 +135,7 @@ class Memory:
         self.drop(entry)
         self._evicted.inc("l1")
         self._ghosts[hash((entry.key, entry.variant))] = None
-        while len(self._ghosts) > max(1024, len(self._main)):
+        while len(self._ghosts) > max(1024, len(self)):
             self._ghosts.popitem(last=False)
 
     def _evict_main(self) -> None:

@@ -53,14 +53,25 @@ def compile_config(
     if errors:
         raise ConfigErrors(errors)
     builder = _StageBuilder(config, services, stages or discover(), {} if previous is None else previous.stages)
+    chains = [compile_chain(builder.build(index), observers) for index in range(len(config.routes))]
     routes = [
-        (route.match, Route(route.name, compile_chain(builder.build(index), observers), pools[route.pool]))
-        for index, route in enumerate(config.routes)
+        (route.match, Route(route.name, chain, pools[route.pool], _partition(route)))
+        for route, chain in zip(config.routes, chains, strict=True)
     ]
     unrouted = Route("none", compile_chain(builder.build(None), observers), NoRoute())
     if builder.errors:
         raise ConfigErrors(builder.errors)
     return Snapshot(config, Router(routes), unrouted, pools, builder.stages)
+
+
+def _partition(route: RouteConfig) -> bytes:
+    """The route's own partition of the cache, if more than the URL decides whether a GET or HEAD takes it.
+
+    Of the routes without one, a URL has exactly one winner, so two routes never share a key.
+    """
+    methods = route.match.method
+    told_apart = bool(route.match.header) or ("HEAD" in methods and "GET" not in methods)
+    return route.name.encode() if told_apart else b""
 
 
 async def activate(

@@ -27,11 +27,16 @@ class Origin(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One route, ready to run."""
+    """One route, ready to run.
+
+    ``partition`` is the part of the cache the route has to itself; b"" is the one that all routes share which the URL
+    alone selects.
+    """
 
     name: str
     chain: Chain
     origin: Origin
+    partition: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)

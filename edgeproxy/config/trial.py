@@ -89,7 +89,7 @@ def explain_request(snapshot: Snapshot, request: Request) -> Iterator[str]:
         explain = getattr(stage, "explain", None)  # a stage may have something to say
         said = f": {explain(exchange)}" if explain is not None else ""
         if stage.name == "cache":
-            said = f": key {cache_key.of_request(request).decode(errors='backslashreplace')}"
+            said = f": key {cache_key.of_exchange(exchange).decode(errors='backslashreplace')}"
         observed = " (observe)" if stage.config.mode == "observe" else ""
         yield f"{'stages' if number == 1 else '':<10}{number}. {stage.name}{observed}{said}"
     yield from _pools(snapshot.config, route)

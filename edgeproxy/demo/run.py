@@ -6,6 +6,8 @@ import asyncio
 import errno
 import os
 import secrets
+import shlex
+import shutil
 import signal
 import socket
 import sys
@@ -37,7 +39,7 @@ Three commands to try:
 
   curl -sD- -o /dev/null {site}/api/stations      # twice: the second time cache-status says hit
   curl -s {admin}/metrics
-  edgeproxy explain -c {file} {site}/members/
+  {command} explain -c {file} {site}/members/
 
 {site}/members/ asks for a token. This one is good for a day, here and at {site}/sign-in/:
 
@@ -145,9 +147,18 @@ class _Demo:
             site=f"http://{_reachable(address)}",
             origin=self._origin_url,
             admin=f"http://{config.admin.address}" if config.admin else "(admin listener off)",
-            file=self._file,
+            file=shlex.quote(str(self._file)),
+            command=_command(),
             token=jwt.encode(claims, self._environment[SECRET_VARIABLE], algorithm="HS256"),
         )
+
+
+def _command() -> str:
+    """How to type this program here: by its name where the shell finds it, else as it was started."""
+    if shutil.which("edgeproxy"):
+        return "edgeproxy"
+    started = sys.argv[0]
+    return shlex.quote(started) if os.access(started, os.X_OK) else f"{shlex.quote(sys.executable)} -m edgeproxy"
 
 
 def _loopback_socket(port: int) -> socket.socket:
@@ -183,7 +194,7 @@ def _check_free(address: AddressValue) -> None:
         if error.errno == errno.EADDRINUSE:
             raise DemoError(
                 f"{address} is in use by another program. Stop that one, or choose another address: "
-                f"EDGEPROXY_LISTEN={address.host}:{address.port + 1} edgeproxy demo"
+                f"EDGEPROXY_LISTEN={address.host}:{address.port + 1} {_command()} demo"
             ) from None
         raise DemoError(f"cannot listen on {address}: {error.strerror}") from None
 

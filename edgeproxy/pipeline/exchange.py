@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from edgeproxy.http.message import Request, Response
 
 if TYPE_CHECKING:
-    from edgeproxy.cache.lookup import Invalidation, Lookup
     from edgeproxy.config.snapshot import Route
 
 
@@ -34,6 +33,18 @@ class Peer(NamedTuple):
     tls: TLSInfo | None
 
 
+class Detour(Protocol):
+    """A way to the origin with something to be done on it: how the cache takes part in a fetch."""
+
+    async def fetch(
+        self,
+        x: Exchange,
+        fetch: Callable[[Exchange], Awaitable[Response]],
+        store: Callable[[Exchange, Response], Awaitable[None]],
+    ) -> Response:
+        """The exchange's answer; ``fetch`` and ``store`` are the pipeline's phases. Raises EdgeError."""
+
+
 class Exchange:
     """One request and its answer.
 
@@ -48,12 +59,10 @@ class Exchange:
     """
 
     id: bytes = b""
-    claims: Mapping[str, Any] | None = None
     bot: str = ""
     arrival: float = 0.0
     tags: tuple[str, ...] = ()
     verdict: bytes = b""
-    lookup: Lookup | Invalidation | None = None
     endpoint: str = ""
     tries: int = 0
     error: str = ""
@@ -61,7 +70,6 @@ class Exchange:
     sent: int = 0
     ended: float = 0.0
     upgraded: bool = False
-    response: Response | None = None
 
     def __init__(self, request: Request, peer: Peer, started: float) -> None:
         self.request = request
@@ -69,6 +77,9 @@ class Exchange:
         self.client = peer.address
         self.started = started
         self.route: Route = _UNROUTED
+        self.lookup: Detour | None = None
+        self.response: Response | None = None
+        self.claims: Mapping[str, Any] | None = None
 
     def fork(self, request: Request) -> Exchange:
         """A sub-exchange for the same client and route, which may outlive this one; it is not logged."""

@@ -68,7 +68,7 @@ def exchange(
     host = authority.partition(b":")[0]
     request = Request(method, target, fields, authority=authority, host=host, scheme=scheme, path=path, query=query)
     x = Exchange(request, Peer(client, 40_000, "", "198.51.100.1", None), started)
-    x.route = cast("Any", SimpleNamespace(name="site"))
+    x.route = cast("Any", SimpleNamespace(name="site", partition=b""))
     return x
 
 

@@ -8,7 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -17,6 +17,7 @@ import yaml
 from tests.support.fetching import fetch, wire_session
 from tests.support.ports import accepts, free_port
 
+COMMAND = Path(sys.executable).with_name("edgeproxy")
 SHIPPED = Path(__file__).parents[3] / "config" / "edgeproxy.yaml"
 
 
@@ -40,15 +41,15 @@ def demo(config: Path) -> Iterator[subprocess.Popen[str]]:
     process.communicate(timeout=60)
 
 
-def start(config: Path) -> subprocess.Popen[str]:
-    command = [str(Path(sys.executable).with_name("edgeproxy")), "demo", "--port", str(free_port()), "-c", str(config)]
+def start(config: Path, environment: Mapping[str, str] = os.environ) -> subprocess.Popen[str]:
+    command = [str(COMMAND), "demo", "--port", str(free_port()), "-c", str(config)]
     return subprocess.Popen(
         command,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env=dict(os.environ),
+        env=dict(environment),
     )
 
 
@@ -64,17 +65,38 @@ def read_until(process: subprocess.Popen[str], words: str) -> str:
     )
 
 
+def commands(text: str) -> list[str]:
+    return re.findall(r"^  (curl .*|\S+ explain .*)$", text, re.MULTILINE)
+
+
 async def test_it_prints_addresses_that_answer_and_a_token_that_opens(demo: subprocess.Popen[str]) -> None:
     text = read_until(demo, "Ctrl-C")
     site, origin, metrics = re.findall(r"^  [a-z, ]+ (http://\S+)$", text, re.MULTILINE)[:3]
     token = re.search(r"^  (\S+\.\S+\.\S+)$", text, re.MULTILINE)
     assert token is not None
-    assert len(re.findall(r"^  (?:curl|edgeproxy) ", text, re.MULTILINE)) == 3
+    assert len(commands(text)) == 3
     async with wire_session() as session:
         for address in (site, origin, metrics):
             assert (await fetch(session, address)).status == 200
         members = await fetch(session, f"{site}members/", authorization=f"Bearer {token[1]}")
     assert members.status == 200
+
+
+@pytest.mark.parametrize("by_name", [True, False])
+def test_its_commands_can_be_typed_as_they_stand(config: Path, by_name: bool) -> None:
+    """Where an activated environment has the name on the PATH, and where nothing has, as in a fresh clone."""
+    path = os.environ["PATH"].split(os.pathsep)
+    rest = [folder for folder in path if not (Path(folder) / "edgeproxy").exists()]
+    environment = os.environ | {"PATH": os.pathsep.join([str(COMMAND.parent), *rest] if by_name else rest)}
+    process = start(config, environment)
+    try:
+        command = commands(read_until(process, "Ctrl-C"))[2]
+        assert command.startswith("edgeproxy explain" if by_name else f"{COMMAND} explain")
+        typed = subprocess.run(command, shell=True, env=environment, capture_output=True, text=True, check=True)
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=60)
+    assert "/members" in typed.stdout
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
-from collections.abc import Coroutine, Iterable
+from collections.abc import Awaitable, Iterable
 from typing import NamedTuple, Self, TypeVar
 
 T = TypeVar("T")
@@ -92,6 +92,7 @@ async def once(address: tuple[str, int], request: bytes) -> Got:
         return await line.ask(request)
 
 
-async def all_at_once(work: Iterable[Coroutine[object, object, T]], timeout: float = 20.0) -> list[T]:
-    async with asyncio.timeout(timeout):
+async def all_at_once(work: Iterable[Awaitable[T]], within: float = 20.0) -> list[T]:
+    """The results in order; raises TimeoutError if they are not all there ``within`` seconds."""
+    async with asyncio.timeout(within):
         return list(await asyncio.gather(*work))

@@ -1,7 +1,7 @@
 """Guarantee 10: bad configuration is refused before it runs: file, line, the key, what was wrong, what would be right.
 
-Seen to fail: with ``extra="forbid"`` of the schema's sections made ``ignore``; with the places left out of the errors
-(config/load.py); with a reload that goes on with what it could read.
+Seen to fail: with ``extra="forbid"`` of config/schema.py made ``ignore``; with the places left out of errors
+(config/errors.py); with a refused reload that starts the workers anew.
 """
 
 from __future__ import annotations

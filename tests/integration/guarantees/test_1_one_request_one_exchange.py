@@ -2,9 +2,8 @@
 
 Ambiguous framing gets 400 and the connection closes; an unread body is drained or the connection closed, also on a hit.
 
-Seen to fail: with the check of Transfer-Encoding beside Content-Length taken out of http/framing.py, the origin is sent
-the smuggled request; with ``_stays_after`` of listener/http1.py answering True without looking at the body and
-``on_body`` handing on what is behind it, a hit's unread body is taken for the next request.
+Seen to fail: with HTTP/1.0 let chunk in http/framing.py; with requests without Host let in there; with the listener
+reading on behind an answer as if the request's body had been read (a hit's unread body is then the next request).
 """
 
 from __future__ import annotations

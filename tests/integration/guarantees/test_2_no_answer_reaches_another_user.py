@@ -4,9 +4,9 @@ Many users at once on the same URLs, over connections they share and leave in th
 Authorization, by cookies, by a token in a cookie; with answers that are private, set cookies, vary, or are everybody's.
 Every answer bears whom it was made for.
 
-Seen to fail: with ``may_store`` of cache/policy.py keeping answers with Set-Cookie; with its ``authorized`` never true;
-with misses collapsed whoever asks; with the variant left out of the look-up; with a connection to the origin kept for
-the next request after its reader left (``Connection.abort`` of origin/client.py doing nothing).
+Seen to fail: with ``may_store`` of cache/policy.py keeping answers with Set-Cookie, or answers to requests that say who
+they are from; with the variant left out of the look-up (cache/front.py); with a connection to the origin kept for the
+next request when its reader has left in the middle (``Connection.abort`` of origin/client.py).
 """
 
 from __future__ import annotations
@@ -127,7 +127,7 @@ async def client(edge: EdgeProcess, seed: int, seen: Counter[str]) -> None:
 
 async def test_every_answer_bears_whom_it_was_made_for(edge: EdgeProcess) -> None:
     seen: Counter[str] = Counter()
-    await all_at_once((client(edge, seed, seen) for seed in range(24)), timeout=40)
+    await all_at_once((client(edge, seed, seen) for seed in range(24)), within=40)
     assert seen["fetched"] > 100
     assert seen["hit"] > 20
     assert seen["left"] > 20

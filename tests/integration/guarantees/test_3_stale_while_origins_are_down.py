@@ -1,6 +1,7 @@
 """Guarantee 3: a stored answer is served while every origin is down, within its grace.
 
-Seen to fail: with ``Lookup._fail`` of cache/lookup.py handing on the error whatever is stored; with a grace without end.
+Seen to fail: with ``Lookup._fail`` of cache/lookup.py handing on the error whatever is stored; with a grace that has
+no end (cache/policy.py).
 """
 
 from __future__ import annotations

@@ -2,9 +2,9 @@
 
 The leader's death promotes a follower; a client that leaves does not cancel the fill.
 
-Seen to fail: with ``Lookup.fetch`` never joining a flight (every miss asks the origin); with the leader's flight
-awaited inside its client's task instead of being spawned (a leader that leaves takes everybody's answer along); with
-the followers of a dead flight, or of one that brought another variant, not looking for a flight again (a stampede).
+Seen to fail: with ``Lookup.fetch`` of cache/lookup.py never joining a flight (every miss asks the origin); with the
+leader's flight awaited inside its client's task instead of being spawned (a leader that leaves takes everybody's answer
+along); with those who waited for a flight that died, or brought another variant, not looking for the next (a stampede).
 """
 
 from __future__ import annotations

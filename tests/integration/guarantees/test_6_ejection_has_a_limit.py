@@ -1,7 +1,7 @@
 """Guarantee 6: at most the configured share of a pool is ejected; all ejected means panic mode, not 503.
 
-Seen to fail: with ``room`` of origin/outlier.py always true; with ``Members.pick`` refusing endpoints that are unfit
-when no others are left.
+Seen to fail: with ``room`` of origin/outlier.py always true; with ``Members.pick`` of origin/members.py giving no
+endpoint while none is fit.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def origins() -> Any:
         yield [one, two, three, four]
 
 
-@pytest.mark.parametrize(("share", "most"), [("50%", 2), ("25%", 1), ("0%", 0)])
+@pytest.mark.parametrize(("share", "most"), [("50%", 2), ("0%", 0)])
 def test_no_more_than_the_share_is_ejected(origins: list[RecordingOrigin], share: str, most: int) -> None:
     for origin in origins[:3]:
         origin.answer = lambda _: FAILING

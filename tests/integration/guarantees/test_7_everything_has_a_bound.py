@@ -1,7 +1,7 @@
 """Guarantee 7: every queue and cache has a bound and a metric; memory stays under its limit at ten times the load.
 
-Seen to fail: with ``Memory._make_room`` of cache/memory.py doing nothing; with ``hold`` of the listener's connection doing
-nothing (a client that does not read has everything it asks for piled up for it); with ``Server.admit`` always true.
+Seen to fail: with ``Memory._make_room`` of cache/memory.py doing nothing; with pipes that take a gigabyte before they
+hold their producer back (http/body.py); with ``Server.admit`` of listener/server.py heeding no limit in all.
 """
 
 from __future__ import annotations

@@ -2,9 +2,9 @@
 
 A slow download, a slow upload and a WebSocket are under way on every worker while the signals come.
 
-Seen to fail: with ``Server.drain`` closing its listeners before the delay (connections are refused); with its
-``abort`` of connections before the grace is over, and a new generation's ``_retire`` killing the old one (downloads,
-uploads and WebSockets are cut); with a reload that restarts the workers instead of swapping their snapshot.
+Seen to fail: with ``Server.drain`` of listener/server.py closing its listeners before the delay (connections are
+refused); with a grace of nothing there, and with a new generation that kills the one before it (downloads, uploads and
+WebSockets are cut).
 """
 
 from __future__ import annotations
@@ -99,9 +99,7 @@ class Traffic:
     async def start(self, *, sockets: bool = True) -> None:
         self._work = [asyncio.create_task(work()) for work in (self._download, self._upload) for _ in range(EACH)]
         self._sockets = [await self._session.ws_connect(f"{self._edge.url}/echo") for _ in range(EACH * sockets)]
-        async with asyncio.timeout(10):
-            while self.begun < 2 * EACH:
-                await asyncio.sleep(0.01)
+        await until(lambda: self.begun == 2 * EACH, "downloads and uploads are under way")
         await self.talk()
 
     async def talk(self) -> None:

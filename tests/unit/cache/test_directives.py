@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from edgeproxy.cache import directives
 from edgeproxy.cache.directives import FOREVER, of_request, parse, seconds
 
 
@@ -67,3 +68,9 @@ def test_a_directive_that_is_not_there_says_nothing() -> None:
 )
 def test_pragma_speaks_only_where_cache_control_does_not(headers: dict[bytes, bytes], expected: set[bytes]) -> None:
     assert set(of_request(headers)) == expected
+
+
+def test_long_values_are_parsed_and_not_remembered() -> None:
+    remembered = directives._parse.cache_info().currsize
+    assert b"max-age" in parse(b"max-age=1, " + b"x" * 30_000)
+    assert directives._parse.cache_info().currsize == remembered

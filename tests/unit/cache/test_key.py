@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any, cast
+
 import pytest
 
 from edgeproxy.cache import key
+from edgeproxy.config.snapshot import Route
 from tests.support.stages import exchange
+
+NOWHERE = Route("nowhere", cast("Any", None), cast("Any", None))
 
 
 def test_a_request_is_known_by_scheme_authority_and_target() -> None:
@@ -23,6 +29,15 @@ def test_a_request_is_known_by_scheme_authority_and_target() -> None:
 def test_the_method_is_no_part_of_it(method: bytes) -> None:
     """An unsafe method invalidates what GET stored, RFC 9111 §4.4."""
     assert key.of_request(exchange(b"/a", method=method).request) == b"http://www.example.com/a"
+
+
+def test_routes_told_apart_by_more_than_the_url_have_keys_nobody_can_ask_for() -> None:
+    x = exchange(b"/a")
+    assert key.of_exchange(x) == b"http://www.example.com/a"
+    x.route = replace(NOWHERE, partition=b"beta")
+    assert key.of_exchange(x) == b"http://www.example.com/a#beta"
+    with pytest.raises(ValueError, match="fragment"):
+        key.of_url("http://www.example.com/a#beta")
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,7 @@ class Edge:
     """One cache stage in front of an origin that a test scripts."""
 
     name = "origin"
+    partition = b""
 
     def __init__(self, **config: Any) -> None:
         self.clock = ManualClock()

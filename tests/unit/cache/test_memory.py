@@ -160,3 +160,22 @@ def test_the_books_always_balance(steps: list[tuple[str, int, int]]) -> None:
         held = [stored for resource in tier.resources.values() for stored in resource.variants.values()]
         assert tier.size == sum(stored.size for stored in held) <= 15_000
         assert len(tier) == len(held)
+
+
+def test_what_tells_variants_apart_counts_too() -> None:
+    tier = memory()
+    tier.put(entry(b"k", vary=(b"cookie",), variant=b"=" + b"c" * 30_000))
+    assert tier.size > 30_000
+
+
+def test_short_of_room_ghosts_last_through_a_scan() -> None:
+    """What was evicted is known again as long as as many entries as the tier holds have not been evicted since."""
+    tier = memory(4_000 * entry(b"%08d" % 0).size)
+    for number in range(4_001):
+        tier.put(entry(b"%08d" % number))
+    assert tier.get(b"%08d" % 0, {}) is None
+    for number in range(4_001, 7_900):
+        tier.put(entry(b"%08d" % number))
+    back = entry(b"%08d" % 0)
+    tier.put(back)
+    assert back.main

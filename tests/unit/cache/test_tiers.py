@@ -9,7 +9,7 @@ import pytest
 
 from edgeproxy.cache.collapse import Flight
 from edgeproxy.cache.entry import Entry
-from edgeproxy.cache.tiers import Tiers
+from edgeproxy.cache.tiers import PARTITION_LIMIT, Tiers
 from tests.support.stages import services
 
 KEY = b"http://www.example.com/"
@@ -37,6 +37,36 @@ def test_a_purge_forgets_every_variant_and_what_is_under_way(tiers: Tiers, entry
 def test_what_is_no_url_purges_nothing(tiers: Tiers) -> None:
     with pytest.raises(ValueError, match="absolute"):
         tiers.purge("/")
+
+
+def test_a_purge_reaches_every_partition(tiers: Tiers, entry: Callable[..., Entry]) -> None:
+    flight = Flight()
+    for partition in (b"beta", b"canary"):
+        tiers.open(partition)
+        tiers.memory.put(entry(key=KEY + b"#" + partition))
+        tiers.passing.add(KEY + b"#" + partition)
+    tiers.memory.put(entry())
+    tiers.flights.add(KEY + b"#beta", b"", flight)
+    assert tiers.purge("http://www.example.com/") == 3
+    assert flight.purged
+    assert KEY + b"#canary" not in tiers.passing
+    assert not tiers.memory.resources
+
+
+def test_too_many_partitions_are_emptied_and_begin_anew(tiers: Tiers, entry: Callable[..., Entry]) -> None:
+    flight = Flight()
+    tiers.memory.put(entry())
+    for number in range(PARTITION_LIMIT):
+        tiers.open(b"r%d" % number)
+    tiers.memory.put(entry(key=KEY + b"#r0"))
+    tiers.flights.add(KEY + b"#r1", b"", flight)
+    tiers.open(b"r0")  # one that is known takes no room
+    assert len(tiers.memory) == 2
+    tiers.open(b"one more")
+    assert flight.purged
+    assert list(tiers.memory.resources) == [KEY]
+    tiers.memory.put(entry(key=KEY + b"#one more"))
+    assert tiers.purge("http://www.example.com/") == 2
 
 
 async def test_fetches_outlive_who_began_them_and_end_with_the_worker(tiers: Tiers) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import product
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -138,6 +139,50 @@ def test_same_stage_with_same_settings_is_shared_by_routes(services: Services) -
     snapshot = build(services)
     assert at(snapshot, "/").chain.stages[0] is at(snapshot, "/api").chain.stages[0]
     assert at(snapshot, "/").chain.stages[1] is not at(snapshot, "/api").chain.stages[1]
+
+
+@pytest.mark.parametrize(
+    ("match", "partition"),
+    [
+        ("{}", b""),
+        ("{host: a.example, path: /x, path_regex: y}", b""),
+        ("{method: POST}", b""),  # it fills nothing
+        ("{method: [GET, POST]}", b""),  # takes HEAD too, so every GET and HEAD
+        ("{method: HEAD}", b"one"),
+        ("{header: {x-beta: '1'}}", b"one"),
+        ("{method: GET, header: {x-beta: '*'}}", b"one"),
+    ],
+)
+def test_a_route_has_a_part_of_the_cache_to_itself_if_more_than_the_url_selects_it(
+    services: Services, match: str, partition: bytes
+) -> None:
+    snapshot = build(services, TEXT.partition("routes:")[0] + f"routes: [{{name: one, pool: near, match: {match}}}]")
+    request = Request(
+        b"HEAD" if "HEAD" in match else b"POST" if "POST" in match else b"GET", b"/x/y", {b"x-beta": b"1"}
+    )
+    request.host = b"a.example"
+    assert snapshot.route(request).partition == partition
+
+
+def test_no_two_routes_share_a_part_of_the_cache_for_one_url(services: Services) -> None:
+    conditions = [
+        "",
+        "method: GET",
+        "method: HEAD",
+        "method: POST",
+        "header: {a: '*'}",
+        "header: {b: '1'}, method: GET",
+    ]
+    paths = ["", "path: /x", "path_exact: /x/y", "path_regex: y$"]
+    matches = [f"{{{', '.join(filter(None, both))}}}" for both in product(conditions, paths)]
+    routes = [f"  - {{name: r{number}, pool: near, match: {match}}}\n" for number, match in enumerate(matches)]
+    snapshot = build(services, TEXT.partition("routes:")[0] + "routes:\n" + "".join(routes))
+    fields: list[dict[bytes, bytes]] = [{}, {b"a": b"1"}, {b"b": b"1"}, {b"a": b"1", b"b": b"1"}]
+    for path in (b"/", b"/x", b"/x/y", b"/z/y"):
+        owners: dict[bytes, str] = {}
+        for method, headers in product((b"GET", b"HEAD"), fields):
+            route = snapshot.route(Request(method, path, headers, host=b"a.example"))
+            assert owners.setdefault(route.partition, route.name) == route.name
 
 
 async def test_what_no_route_matches_passes_the_global_stages_but_not_the_cache(services: Services) -> None:

@@ -81,6 +81,12 @@ def test_an_answer_without_a_body_has_none_of_its_bytes(status: int) -> None:
     assert b"content-length" not in sent
 
 
+def test_a_204_has_no_length_and_a_304_the_one_its_200_would_have() -> None:
+    """RFC 9110 §8.6."""
+    sent = [whole(request(), Response(one, {b"content-length": b"5"}), b"", wall, True) for one in (204, 304)]
+    assert [b"content-length: 5\r\n" in head for head in sent] == [False, True]
+
+
 @pytest.mark.parametrize(
     ("fields", "body", "length"),
     [

@@ -23,6 +23,7 @@ class Site:
     """An origin behind a cache stage with these settings."""
 
     name = "site"
+    partition = b""
 
     def __init__(self, headers: dict[bytes, bytes] | None = None, body: bytes = b"body", **settings: Any) -> None:
         self.clock = ManualClock()

@@ -120,3 +120,9 @@ def test_a_unix_socket_is_trusted_only_if_said_so() -> None:
 def test_a_trusted_entry_that_is_no_network_is_refused() -> None:
     with pytest.raises(ValidationError, match=r"10\.0\.0\.0/8"):
         stage(ClientAddress, {"trusted": ["proxy.example"]})
+
+
+@pytest.mark.parametrize("name", [b"x-original-url", b"x-rewrite-url", b"x-host", b"true-client-ip", b"client-ip"])
+def test_other_makers_names_for_the_same_are_dropped_from_strangers(name: bytes) -> None:
+    assert name not in passed({}, {name: b"/admin"}).request.headers
+    assert name in passed(PROXIES, {name: b"/admin"}, "10.0.0.1").request.headers

@@ -1,0 +1,75 @@
+"""What is remembered of what others send has a bound on its number and on the length of each piece."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import pkgutil
+from collections.abc import Callable
+
+import pytest
+
+import edgeproxy
+import middleware
+from edgeproxy.cache import directives
+from edgeproxy.errors import EdgeError
+from edgeproxy.http import dates, negotiate, target
+
+LONG = b"x" * 30_000
+
+# Every memo of a module that is asked with bytes from outside, and how it is asked.
+ASKED_BY_OTHERS: dict[str, Callable[[bytes], object]] = {
+    "edgeproxy.cache.directives._parse": lambda value: directives.parse(b"no-cache, " + value),
+    "edgeproxy.http.dates._parse_full": dates.parse_date,
+    "edgeproxy.http.negotiate._accepted": lambda value: negotiate.accepted_encodings(b"gzip, " + value),
+    "edgeproxy.http.negotiate._normalized": lambda value: negotiate.normalize_encoding(b"gzip, " + value),
+}
+ASKED_BY_US = {
+    "edgeproxy.config.stages.discover": "no arguments",
+    "edgeproxy.http.dates._format": "whole seconds",
+    "edgeproxy.observe.record.cache_label": "verdicts, which are our own words",
+}
+
+
+def memos() -> dict[str, functools._lru_cache_wrapper[object]]:
+    found = {}
+    for package in (edgeproxy, middleware):
+        for module in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
+            if module.name.endswith("__main__"):
+                continue
+            for name, value in vars(importlib.import_module(module.name)).items():
+                own = isinstance(value, functools._lru_cache_wrapper) and value.__wrapped__.__module__ == module.name
+                if own:
+                    found[f"{module.name}.{name}"] = value
+    return found
+
+
+def test_every_memo_is_known_here() -> None:
+    assert set(memos()) == ASKED_BY_OTHERS.keys() | ASKED_BY_US.keys()
+
+
+@pytest.mark.parametrize("name", ASKED_BY_OTHERS)
+def test_long_values_are_not_remembered(name: str) -> None:
+    memo, ask = memos()[name], ASKED_BY_OTHERS[name]
+    before = memo.cache_info()
+    ask(LONG)
+    assert memo.cache_info() == before
+
+
+@pytest.mark.parametrize("name", ASKED_BY_OTHERS)
+def test_a_flood_of_short_values_has_a_bound(name: str) -> None:
+    memo, ask = memos()[name], ASKED_BY_OTHERS[name]
+    for number in range(4200):
+        ask(b"%d" % number)
+    info = memo.cache_info()
+    assert info.maxsize is not None
+    assert 0 < info.currsize <= info.maxsize <= 4096
+
+
+def test_hosts_are_remembered_up_to_a_number_and_no_long_ones() -> None:
+    for number in range(target._MEMO_LIMIT + 10):
+        target.parse_authority(b"h%d.example" % number, b"http")
+    with pytest.raises(EdgeError):
+        target.parse_authority(LONG, b"http")
+    assert len(target._authorities) <= target._MEMO_LIMIT
+    assert max(len(value) for value, _ in target._authorities) <= 261
