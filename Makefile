@@ -20,6 +20,7 @@ test: venv ## Run the tests
 test-all: venv ## Run all tests, also those that take minutes
 	@scripts/debian-packages $(TEST_PACKAGES)
 	$(BIN)/python -m pytest -n 2 -m "not bench"
+	@scripts/test-compiled
 
 check: venv ## Lint, formatting, types, import rules
 	$(BIN)/ruff check .

@@ -5,7 +5,7 @@ from __future__ import annotations
 from edgeproxy.cache.fill import Fill
 from edgeproxy.cache.policy import Terms
 from edgeproxy.http.headers import Headers
-from edgeproxy.http.message import FieldBlock
+from edgeproxy.http.message import NO_FIELDS, FieldBlock
 
 # Fields that belong to one transfer and not to the stored answer (RFC 9111 §3.1 and our own framing).
 _NOT_STORED = (b"age", b"cache-status", b"content-length", b"proxy-authentication-info", b"proxy-authorization")
@@ -65,11 +65,16 @@ class Entry:
         self.fill = fill
         self.hits = 0
         self.main = False
-        self.renew(headers, terms, response_time)
-        self.size = OVERHEAD + 2 * len(self.fields.wire) + len(key) + len(variant) + len(body or b"")
+        self.fields = NO_FIELDS
+        self.size = OVERHEAD + len(key) + len(variant) + len(body or b"")
+        self.size += self.renew(headers, terms, response_time)
 
-    def renew(self, headers: Headers, terms: Terms, response_time: float) -> None:
-        """Take new fields and terms: when stored, and when a 304 freshened it (RFC 9111 §3.2, §4.3.4)."""
+    def renew(self, headers: Headers, terms: Terms, response_time: float) -> int:
+        """Take new fields and terms: when stored, and when a 304 freshened it (RFC 9111 §3.2, §4.3.4).
+
+        Returns the bytes it has become larger by.
+        """
+        before = len(self.fields.wire)
         said = headers.get(b"cache-status")
         self.said = b"edgeproxy; " if said is None else said + b", edgeproxy; "  # RFC 9211 §2: each cache appends
         headers = {name: value for name, value in headers.items() if name not in _NOT_STORED}
@@ -80,6 +85,7 @@ class Entry:
         self.terms = terms
         self.base = response_time - terms.initial_age
         self.fresh_until = 0.0 if terms.validate else self.base + terms.lifetime
+        return 2 * (len(self.fields.wire) - before)
 
     def age(self, now: float) -> float:
         """Seconds (RFC 9111 §4.2.3)."""

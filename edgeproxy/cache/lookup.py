@@ -55,7 +55,8 @@ class Lookup:
         """The answer, from a fetch of this exchange's own or one that is under way. Raises EdgeError."""
         entry = self._entry
         personal = b"authorization" in x.request.headers or x.claims is not None
-        if personal or (entry is not None and entry.terms.validate):
+        # A key may have become one to pass since the request came.
+        if personal or (self._key in self._rules.tiers.passing if entry is None else entry.terms.validate):
             return await self._lead(x, Flight(), b"", fetch, store)
         flights = self._rules.tiers.flights
         variant = self._variant(x)
@@ -67,7 +68,8 @@ class Lookup:
             if answer is not None:
                 return answer
             if flight.response is not None or (flight.entry is not None and self._unproven(flight)):
-                break  # not to be shared: who waited for it need not wait for each other
+                # Not to be shared: who waited for it need not wait for each other.
+                return await self._lead(x, Flight(), b"", fetch, store)
             variant = self._variant(x)
         flight = Flight()
         flights.add(self._key, variant, flight)
@@ -220,7 +222,8 @@ class Lookup:
         headers[b"date"] = response.get(b"date") or format_date(now)
         if response.get(b"age") is None:
             headers.pop(b"age", None)
-        entry.renew(headers, self._terms(entry.status, headers, sent, now), now)
+        larger = entry.renew(headers, self._terms(entry.status, headers, sent, now), now)
+        self._rules.tiers.memory.grow(entry, larger)
 
     async def _keep(
         self, x: Exchange, flight: Flight, response: Response, sent: float, now: float, verdict: bytes

@@ -80,7 +80,7 @@ class Memory:
         return True
 
     def grow(self, entry: Entry, size: int) -> None:
-        """Count bytes that arrived for an entry; nothing if it has been dropped meanwhile."""
+        """Count bytes that came to an entry, or went; nothing if it has been dropped meanwhile."""
         if not self.holds(entry):
             return
         entry.size += size

@@ -136,8 +136,7 @@ class Http1Connection(Flow):
         except httptools.HttpParserUpgrade as upgrade:
             self._upgrade_asked(data[upgrade.args[0] :])
         except httptools.HttpParserError as error:
-            cause = error.__context__
-            if isinstance(cause, EdgeError):
+            if isinstance(cause := error.__context__, EdgeError):
                 self._refuse(cause)
             elif not self._deaf:
                 self._refuse(EdgeError(Kind.BAD_REQUEST, "client", str(error)))
@@ -184,9 +183,10 @@ class Http1Connection(Flow):
         limits = self._limits
         if self._head_size > limits.head_size and len(url) + len(serialize(fields)) > limits.head_size:
             raise self._too_large(url)
-        if len(fields) + self._repeats > limits.header_count:
+        repeats = self._repeats
+        if len(fields) + repeats > limits.header_count:
             raise EdgeError(Kind.HEAD_TOO_LARGE, "client")
-        if self._repeats:
+        if repeats:
             self._repeats = 0
         parser = self._parser
         request = frame(parser.get_method(), url, parser.get_http_version(), fields, self._endpoint.scheme)
@@ -261,8 +261,7 @@ class Http1Connection(Flow):
 
     def _begin(self, x: Exchange) -> None:
         self._current = x
-        server = self._server
-        x.route = server.snapshot.route(x.request)
+        x.route = self._server.snapshot.route(x.request)
         serve(x, self)
 
     def send(self, x: Exchange, response: Response) -> None:
@@ -362,8 +361,8 @@ class Http1Connection(Flow):
         self._unread = 0
         if self._body is not None:
             self._body.fail(error)
-        if self._current is not None or self._queue:
-            self._last = self._queue[-1] if self._queue else self._current
+        self._last = self._queue[-1] if self._queue else self._current
+        if self._last is not None:
             return
         x = Exchange(Request(b"-", b"-", {}), self._peer, self._clock())
         x.route = self._server.snapshot.unrouted

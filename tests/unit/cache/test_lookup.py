@@ -195,6 +195,18 @@ async def test_a_stale_answer_is_revalidated_and_freshened() -> None:
     assert edge.start().field(b"cache-status") == b"edgeproxy; hit"
 
 
+async def test_what_a_304_adds_counts_for_the_limit() -> None:
+    edge = Edge()
+    await edge.get()
+    before = edge.tiers.memory.size
+    edge.clock.advance(100)
+    for size, least in ((20_000, 40_000), (10, 20)):
+        more = Response(304, {b"cache-control": b"no-cache", b"x-new": b"x" * size})
+        edge.answer = lambda request, more=more: asyncio.sleep(0, more)  # type: ignore[misc]
+        await edge.get()
+        assert least < edge.tiers.memory.size - before < least + 200
+
+
 async def test_a_304_changes_nothing_that_tells_of_the_stored_body() -> None:
     edge = Edge()
     kept = {b"etag": b'W/"1"', b"vary": b"accept-encoding", b"content-encoding": b"br"}

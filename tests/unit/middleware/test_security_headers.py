@@ -109,6 +109,7 @@ def test_a_304_gets_no_fields_but_loses_those_to_remove() -> None:
     assert answered({}, {b"server": b"x", b"etag": b'"a"'}, status=304) == {b"etag": b'"a"'}
 
 
+@pytest.mark.interpreted
 def test_a_hit_pays_for_one_look_up_and_changes_nothing() -> None:
     security = stage(SecurityHeaders)
     block = kept(security, {b"server": b"x", b"content-type": b"text/html"})
@@ -120,6 +121,7 @@ def test_a_hit_pays_for_one_look_up_and_changes_nothing() -> None:
     assert hit.wire() == block.wire
 
 
+@pytest.mark.interpreted
 def test_an_equal_value_of_the_origins_own_does_not_slow_hits() -> None:
     security = stage(SecurityHeaders)
     hit = Watched(200, shared=kept(security, {b"x-content-type-options": bytes(bytearray(b"nosniff"))}))

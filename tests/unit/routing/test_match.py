@@ -211,6 +211,7 @@ def test_match_and_explain_agree_with_the_rules(
     assert next((each.route.name for each in routes.explain(asked) if each.won), None) == expected
 
 
+@pytest.mark.interpreted
 def test_every_route_is_laid_out_once_per_host_it_names(monkeypatch: pytest.MonkeyPatch) -> None:
     laid_out: list[int] = []
     tier = match._tier
