@@ -73,7 +73,7 @@ class _Test(NamedTuple):
             return False
         for name, wanted in self.fields:
             value = request.headers.get(name)
-            if (value is not None) is not wanted and value != wanted:
+            if (value is not None) is not wanted and (value is None or value.strip() != wanted):
                 return False
         return True
 

@@ -6,6 +6,8 @@ Transfer-Encoding or twice, bad chunk sizes). Here stands what it leaves to its 
 
 from __future__ import annotations
 
+import re
+
 from edgeproxy.errors import EdgeError, Kind
 from edgeproxy.http.headers import HOP_BY_HOP, Headers, tokens
 from edgeproxy.http.message import UNKNOWN_LENGTH, Request
@@ -60,6 +62,9 @@ FORBIDDEN_TRAILERS: frozenset[bytes] = frozenset(
         b"upgrade",
     )
 )
+
+
+_OTHER_PROTOCOL = re.compile(rb"(?:\r?\n)*[A-Z]+ [^ \r\n]+ (?:ICE|RTSP)/")
 
 
 def frame(method: bytes, target: bytes, version: str, headers: Headers, scheme: bytes) -> Request:
@@ -142,6 +147,18 @@ def expects_continue(request: Request) -> bool:
     if expectation.rstrip(b" \t").lower() != b"100-continue":
         raise EdgeError(Kind.EXPECTATION_FAILED, "client")
     return True
+
+
+def too_large(target: bytes, limit: int, *, in_body: bool) -> EdgeError:
+    """What a head of more than ``limit`` bytes, or what frames a body, is refused with."""
+    if in_body:  # RFC 9112 §7.1.1
+        return EdgeError(Kind.BAD_REQUEST, "client", "too long chunk extensions or trailers")
+    return EdgeError(Kind.TARGET_TOO_LONG if 2 * len(target) > limit else Kind.HEAD_TOO_LARGE, "client")
+
+
+def is_other_protocol(data: bytes) -> bool:
+    """Whether a first request is of a protocol that looks like HTTP, and that llhttp takes for it."""
+    return _OTHER_PROTOCOL.match(data) is not None
 
 
 def keep_trailers(fields: Headers) -> Headers:

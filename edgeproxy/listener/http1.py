@@ -7,7 +7,6 @@ pipelined behind it wait in a bounded queue, and reading stops while they wait.
 from __future__ import annotations
 
 import asyncio
-import re
 from collections import deque
 from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any, cast
@@ -16,7 +15,7 @@ import httptools
 
 from edgeproxy.errors import EdgeError, Kind
 from edgeproxy.http.body import Body, Pipe, Tunnel
-from edgeproxy.http.framing import check_upgrade, expects_continue, frame, keep_trailers
+from edgeproxy.http.framing import check_upgrade, expects_continue, frame, is_other_protocol, keep_trailers, too_large
 from edgeproxy.http.headers import Headers, add, serialize
 from edgeproxy.http.message import Request, Response
 from edgeproxy.listener import heads
@@ -25,7 +24,7 @@ from edgeproxy.listener.client_body import ClientBody
 from edgeproxy.listener.flow import WRITE_HIGH_WATER, Flow
 from edgeproxy.listener.tunnel import carry
 from edgeproxy.pipeline.exchange import Exchange, Peer
-from edgeproxy.pipeline.runner import ended, error_response, serve
+from edgeproxy.pipeline.runner import refuse, serve
 
 if TYPE_CHECKING:
     from edgeproxy.listener.server import Endpoint, Server
@@ -38,7 +37,6 @@ PIPELINE_LIMIT = 64
 
 _UNMEASURED = 1 << 60  # as a head's size: longer than any limit, so it is measured
 _ONCE: frozenset[bytes] = frozenset((b"authorization", b"proxy-authorization"))  # RFC 9110 §11.6.2: no list
-_OTHER_PROTOCOL = re.compile(rb"(?:\r?\n)*[A-Z]+ [^ \r\n]+ (?:ICE|RTSP)/")  # llhttp takes it for HTTP
 _NOBODY = Peer("", 0, "", "", None)
 
 
@@ -51,6 +49,10 @@ class Http1Connection(Flow):
         self._endpoint = endpoint
         self._told = peer
         self._peer = peer or _NOBODY
+        limits = server.limits
+        self._head_limit = limits.head_size
+        self._line_limit = limits.header_count
+        self._idle_timeout = limits.idle_timeout
         self._parser = httptools.HttpRequestParser(self)
         self._url = b""
         self._fields: Headers = {}
@@ -64,6 +66,7 @@ class Http1Connection(Flow):
         self._queue: deque[Exchange] = deque()
         self._task: asyncio.Task[None] | None = None
         self._last: Exchange | None = None  # the exchange after which the connection closes
+        self._refused = False  # the client may still be sending what was refused
         self._tail: bytes | None = None  # bytes behind a head that asked for an upgrade
         self._tunnel: Pipe | None = None
         self.idle_since = 0.0
@@ -75,7 +78,7 @@ class Http1Connection(Flow):
         stream.set_write_buffer_limits(high=WRITE_HIGH_WATER)
         self._peer = self._endpoint.identify(transport, self._told)
         self.idle_since = self._clock()
-        self.deadline = self.idle_since + self._limits.idle_timeout
+        self.deadline = self.idle_since + self._idle_timeout
         if not self._server.admit(self, self._peer.address):
             self._deaf = self._closing = True
             stream.abort()
@@ -92,6 +95,12 @@ class Http1Connection(Flow):
         self.resume_writing()
         if self._task is not None:
             self._task.cancel()
+
+    def resume_writing(self) -> None:
+        """The client takes its answers again: so may those who waited for that."""
+        super().resume_writing()
+        if self._queue:
+            self._server.call_soon(self._next)
 
     def data_received(self, data: bytes) -> None:
         if self._deaf:
@@ -127,7 +136,7 @@ class Http1Connection(Flow):
                 self.data_received(data[start : start + PIECE])
             return
         passed = self._passed
-        if not passed and _OTHER_PROTOCOL.match(data):
+        if not passed and is_other_protocol(data):
             self._refuse(EdgeError(Kind.VERSION, "client"))
             return
         self._head_size += size
@@ -143,19 +152,12 @@ class Http1Connection(Flow):
         else:
             if self._passed != passed:
                 self._head_size = 0
-            elif self._head_size > self._limits.head_size and not self._deaf:
-                self._refuse(self._too_large(self._url))
+            elif self._head_size > self._head_limit and not self._deaf:
+                self._refuse(too_large(self._url, self._head_limit, in_body=self._body is not None))
             elif self._body is not None:
                 self._head_size = max(self._head_size, 0)
             elif self._head_size == size:  # the first bytes of a head: it must be whole in time
                 self.deadline = self._clock() + self._limits.head_timeout
-
-    def _too_large(self, url: bytes) -> EdgeError:
-        if self._body is not None:  # RFC 9112 §7.1.1
-            return EdgeError(Kind.BAD_REQUEST, "client", "too long chunk extensions or trailers")
-        return EdgeError(
-            Kind.TARGET_TOO_LONG if 2 * len(url) > self._limits.head_size else Kind.HEAD_TOO_LARGE, "client"
-        )
 
     def on_url(self, url: bytes) -> None:
         self._url += url
@@ -167,7 +169,7 @@ class Http1Connection(Flow):
             self._repeats += 1
             if name in _ONCE:
                 raise EdgeError(Kind.BAD_REQUEST, "client", f"two {name.decode()} fields")
-            if self._repeats > self._limits.header_count:
+            if self._repeats > self._line_limit:
                 raise EdgeError(Kind.HEAD_TOO_LARGE, "client")
             add(fields, name, value)
         else:
@@ -180,11 +182,10 @@ class Http1Connection(Flow):
         self._fields = {}
         if self._deaf or self._last is not None:
             return
-        limits = self._limits
-        if self._head_size > limits.head_size and len(url) + len(serialize(fields)) > limits.head_size:
-            raise self._too_large(url)
+        if self._head_size > self._head_limit and len(url) + len(serialize(fields)) > self._head_limit:
+            raise too_large(url, self._head_limit, in_body=False)
         repeats = self._repeats
-        if len(fields) + repeats > limits.header_count:
+        if len(fields) + repeats > self._line_limit:
             raise EdgeError(Kind.HEAD_TOO_LARGE, "client")
         if repeats:
             self._repeats = 0
@@ -197,7 +198,7 @@ class Http1Connection(Flow):
         exchange = Exchange(request, self._peer, self._clock())
         if not parser.should_keep_alive():
             self._last = exchange
-        if self._current is None and not self._queue:
+        if self._current is None and not self._queue and not self.paused_writing:
             self._begin(exchange)
         else:
             self._queue.append(exchange)
@@ -226,7 +227,7 @@ class Http1Connection(Flow):
         body = self._body
         if body is not None:
             trailers = self._fields
-            if len(trailers) + self._repeats > self._limits.header_count:
+            if len(trailers) + self._repeats > self._line_limit:
                 raise EdgeError(Kind.HEAD_TOO_LARGE, "client")
             self._body = None
             self._fields = {}
@@ -261,7 +262,8 @@ class Http1Connection(Flow):
 
     def _begin(self, x: Exchange) -> None:
         self._current = x
-        x.route = self._server.snapshot.route(x.request)
+        snapshot = self._server.snapshot
+        x.route = snapshot.router.match(x.request) or snapshot.unrouted
         serve(x, self)
 
     def send(self, x: Exchange, response: Response) -> None:
@@ -336,16 +338,16 @@ class Http1Connection(Flow):
         self._current = None
         self._task = None
         self.idle_since = now = self._clock()
-        self.deadline = now + self._limits.idle_timeout
+        self.deadline = now + (self._limits.write_timeout if self.paused_writing else self._idle_timeout)
         if x.request.body is not None:
             x.request.body.close()
         if not keep_alive:
-            self.close(linger=self._body is not None)
+            self.close(linger=self._refused or self._body is not None)
         elif self._queue or self._tail is not None:
             self._server.call_soon(self._next)
 
     def _next(self) -> None:
-        if self._closing or self._current is not None:
+        if self._closing or self._current is not None or self.paused_writing:
             return
         if self._queue:
             x = self._queue.popleft()
@@ -364,15 +366,10 @@ class Http1Connection(Flow):
         self._last = self._queue[-1] if self._queue else self._current
         if self._last is not None:
             return
-        x = Exchange(Request(b"-", b"-", {}), self._peer, self._clock())
+        x = self._last = Exchange(Request(b"-", b"-", {}), self._peer, self._clock())
         x.route = self._server.snapshot.unrouted
-        x.error = error.kind.value
-        x.response = response = error_response(error)
-        body = cast("bytes", response.body)
-        self.transport.write(heads.whole(x.request, response, body, self._server.clock.wall, keep_alive=False))
-        x.sent = len(body)
-        ended(x)
-        self.close(linger=True)
+        self._refused = True
+        refuse(x, error, self)
 
     # What the server's sweep asks.
 
@@ -383,7 +380,7 @@ class Http1Connection(Flow):
         elif self._body is not None:
             self._refuse(EdgeError(Kind.REQUEST_TIMEOUT, "client"))
         elif self._current is not None:
-            self.deadline = now + self._limits.idle_timeout
+            self.deadline = now + self._idle_timeout
         elif self._head_size:
             self._refuse(EdgeError(Kind.REQUEST_TIMEOUT, "client"))
         else:
@@ -392,7 +389,8 @@ class Http1Connection(Flow):
     def retire(self, now: float, grace: float) -> None:
         """The server drains: an idle connection goes once it has been quiet for ``grace`` seconds, so that a request
         already on its way is still answered."""
-        if self._current is None and self._body is None and not self._head_size and now - self.idle_since >= grace:
+        busy = self._current is not None or self._queue or self._body is not None or self._head_size
+        if not busy and now - self.idle_since >= grace:
             self.close()
 
     def __repr__(self) -> str:

@@ -47,6 +47,14 @@ def serve(x: Exchange, writer: Writer) -> None:
     writer.spawn(_continue(x, writer))
 
 
+def refuse(x: Exchange, error: EdgeError, writer: Writer) -> None:
+    """Answer what is no request, past every stage but the log."""
+    x.error = error.kind.value
+    x.response = error_response(error)
+    writer.send(x, x.response)
+    ended(x)
+
+
 def _answer(x: Exchange, writer: Writer, response: Response, responders: Responders) -> None:
     finish(x, response, responders)
     if type(response.body) is bytes:

@@ -204,7 +204,7 @@ def _holds(candidate: Candidate, request: Request) -> bool:
 
 def _fields_hold(fields: Fields, request: Request) -> bool:
     headers = request.headers
-    return all(name in headers if value is None else headers.get(name) == value for name, value in fields)
+    return all(name in headers if value is None else headers.get(name, b"").strip() == value for name, value in fields)
 
 
 # -- explaining ------------------------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import pytest
 
 from tests.support.client import RawClient, ask
+from tests.support.origin import answer
 from tests.support.processes import EdgeProcess
 from tests.support.servers import wait_until
 from tests.support.site import Site, config, request
@@ -237,3 +238,19 @@ def test_the_proxy_serves_on_after_all_that(wire: Wire) -> None:
     assert ask(wire.edge.address, request()).statuses == [200]
     assert "internal error" not in wire.edge.logs()
     assert "Traceback" not in wire.edge.logs()
+
+
+def test_pipelined_hits_wait_until_the_client_reads() -> None:
+    """Half a megabyte that is kept, asked for 60 times in one segment: what nobody reads is not written ahead."""
+    big = answer(200, b"x" * 500_000, b"Cache-Control: max-age=600")
+    with Site() as origin, EdgeProcess(config(origin.url, middleware={"bot_check": False})) as edge:
+        origin.on(b"/big", big)
+        assert ask(edge.address, request(b"/big")).statuses == [200]
+        before = edge.resident()
+        with RawClient(edge.address, timeout=SOON) as client:
+            client.send(request(b"/big") * 60)
+            client.read_until(lambda received: len(received) > 1_000)
+            assert ask(edge.address, request(b"/big")).statuses == [200]
+            assert edge.resident() - before < 10_000_000
+            client.read_until(lambda received: len(received) > 60 * 500_000)
+            assert client.answers(60).statuses == [200] * 60
