@@ -16,6 +16,7 @@ IDEMPOTENT: frozenset[bytes] = frozenset((b"DELETE", b"GET", b"HEAD", b"OPTIONS"
 _WITH_CONTENT: frozenset[bytes] = frozenset((b"PATCH", b"POST", b"PUT"))
 # Set anew here, or for our connection with the client only.
 _REPLACED: frozenset[bytes] = HOP_BY_HOP | {b"cdn-loop", b"content-length", b"expect", b"host", b"via"}
+_UNDERSCORE = ord("_")
 
 
 class Call:
@@ -53,11 +54,11 @@ class Call:
         self.body: Body | None = None
         self.tunnel = b"upgrade" in headers and wants_tunnel(headers)
         fields = headers.copy()
-        for name in _REPLACED & headers.keys():
+        for name in _REPLACED.intersection(headers):
             del fields[name]
-        if b"_" in b"".join(fields):
+        if _UNDERSCORE in b"".join(fields):
             # CGI and WSGI read X_User and X-User as one name: a client could speak in the edge's (RFC 3875 §4.1.18).
-            fields = {name: value for name, value in fields.items() if b"_" not in name}
+            fields = {name: value for name, value in fields.items() if _UNDERSCORE not in name}
         if method == b"OPTIONS" and (hops := hops_left(headers)) is not None:
             fields[b"max-forwards"] = b"%d" % (hops - 1)
         parts = [b"", *map(b": ".join, fields.items() if b"set-cookie" not in fields else lines(fields))]
