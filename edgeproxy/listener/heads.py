@@ -13,6 +13,7 @@ _REASONS = {status.value: status.phrase for status in HTTPStatus} | {499: "Clien
 _STATUS_LINES = {status: f"HTTP/1.1 {status} {phrase}\r\n".encode() for status, phrase in _REASONS.items()}
 
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+COPIED = 4096  # bytes of a body that cost less to copy than to hand over apart
 _NO_BODY = frozenset((204, 304))
 
 
@@ -21,22 +22,27 @@ def has_body(request: Request, status: int) -> bool:
     return request.method != b"HEAD" and status not in _NO_BODY and status >= 200
 
 
-def whole(request: Request, response: Response, body: bytes, wall: Callable[[], float], keep_alive: bool) -> bytes:
-    """Head and body of an answer that is all here; ``wall`` tells wall time in seconds."""
+def whole(
+    request: Request, response: Response, body: bytes, wall: Callable[[], float], keep_alive: bool
+) -> tuple[bytes, bytes]:
+    """An answer that is all here, in two parts to be written one after the other: the head with a small body behind it,
+    and a body too large to be copied, else b"". ``wall`` tells wall time in seconds."""
     status = response.status
     if request.method != b"HEAD" and status not in _NO_BODY:
         fields = _fields(response, wall)
         connection = b"\r\n" if keep_alive and request.version == b"1.1" else _connection(request, keep_alive) + b"\r\n"
         length = b"content-length: %d\r\n" % len(body)
         status_line = _STATUS_LINES.get(status) or _status_line(response)
-        return b"".join((status_line, response.shared.wire, fields, length, connection, body))
+        if len(body) > COPIED:
+            return b"".join((status_line, response.shared.wire, fields, length, connection)), body
+        return b"".join((status_line, response.shared.wire, fields, length, connection, body)), b""
     length = b""
     told = response.get(b"content-length")
     if body or (told is not None and status != 204):  # what a GET would have had (RFC 9110 §8.6)
         length = b"content-length: %b\r\n" % (told or b"%d" % len(body))
     fields = _fields(response, wall)
     connection = _connection(request, keep_alive)
-    return b"".join((_status_line(response), response.shared.wire, fields, length, connection, b"\r\n"))
+    return b"".join((_status_line(response), response.shared.wire, fields, length, connection, b"\r\n")), b""
 
 
 def streamed(

@@ -269,7 +269,11 @@ class Http1Connection(Flow):
     def send(self, x: Exchange, response: Response) -> None:
         body = cast("bytes", response.body)
         keep_alive = self._stays_after(x)
-        self.transport.write(heads.whole(x.request, response, body, self._server.clock.wall, keep_alive))
+        head, rest = heads.whole(x.request, response, body, self._server.clock.wall, keep_alive)
+        if rest:
+            self.transport.writelines((head, rest))
+        else:
+            self.transport.write(head)
         x.sent = len(body)
         self._over(x, keep_alive)
 

@@ -15,6 +15,7 @@ from tests.benchmarks.session import HEADS, Outcome
 PAGE = Path(__file__).with_name("page.md")
 JSON_NAME = "benchmarks.json"
 MARKDOWN_NAME = "benchmarks.md"
+BEGIN, END = "<!-- benchmarks -->", "<!-- /benchmarks -->"
 _COLUMNS = (
     "work",
     "peer",
@@ -82,6 +83,26 @@ def table(entries: Sequence[Mapping[str, object]]) -> str:
     return "\n".join(lines)
 
 
+def summary(entries: Sequence[Mapping[str, object]]) -> str:
+    """The README's table: what a deployer wants to know first."""
+    lines = ["| work | beside | CPU, ratio (min to max) | wanted |", "|---|---|---|---|"]
+    for e in entries:
+        sign = "≥" if e["higher_is_better"] else "≤"
+        lines.append(
+            f"| {e['name']} | {e['peer']} "
+            f"| **{e['ratio']}** ({e['ratio_min']} to {e['ratio_max']}) | {sign} {e['must']} |"
+        )
+    return "\n".join(lines)
+
+
+def fill(page: Path, entries: Sequence[Mapping[str, object]]) -> None:
+    """Put the summary between the marks in ``page``."""
+    before, begin, rest = page.read_text().partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if begin and end:
+        page.write_text(f"{before}{begin}\n{summary(entries)}\n{end}{after}")
+
+
 def markdown(entries: Sequence[Mapping[str, object]], conditions: Conditions) -> str:
     """The whole page."""
     c = conditions
@@ -120,3 +141,5 @@ def write(folder: Path, outcomes: Sequence[Outcome], conditions: Conditions) -> 
     folder.mkdir(parents=True, exist_ok=True)
     (folder / JSON_NAME).write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n")
     (folder / MARKDOWN_NAME).write_text(markdown(entries, conditions))
+    if (folder.parent / "README.md").is_file():
+        fill(folder.parent / "README.md", entries)

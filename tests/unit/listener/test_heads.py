@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from edgeproxy.http.message import FieldBlock, Request, Response
-from edgeproxy.listener.heads import has_body, streamed, switching, whole
+from edgeproxy.listener.heads import COPIED, has_body, streamed, switching, whole
 
 NOW = 1_800_000_000.0
 
 
 def wall() -> float:
     return NOW
+
+
+def written(request: Request, response: Response, body: bytes, wall: Callable[[], float], keep_alive: bool) -> bytes:
+    return b"".join(whole(request, response, body, wall, keep_alive))
 
 
 DATE = b"date: Fri, 15 Jan 2027 08:00:00 GMT\r\n"
@@ -37,19 +43,21 @@ def test_whether_an_answer_has_a_body_at_all(method: bytes, status: int, expecte
 
 
 def test_a_whole_answer_has_its_length_and_a_date() -> None:
-    assert whole(request(), Response(200, {b"x": b"1"}), b"body", wall, True) == (
+    assert written(request(), Response(200, {b"x": b"1"}), b"body", wall, True) == (
         b"HTTP/1.1 200 OK\r\nx: 1\r\n" + DATE + b"content-length: 4\r\n\r\nbody"
     )
 
 
 def test_the_origins_date_stays_and_its_length_does_not() -> None:
     response = Response(200, {b"date": b"then", b"content-length": b"99"})
-    assert whole(request(), response, b"", wall, True) == b"HTTP/1.1 200 OK\r\ndate: then\r\ncontent-length: 0\r\n\r\n"
+    assert (
+        written(request(), response, b"", wall, True) == b"HTTP/1.1 200 OK\r\ndate: then\r\ncontent-length: 0\r\n\r\n"
+    )
 
 
 def test_stored_fields_go_out_as_they_are_and_stay_unchanged() -> None:
     stored = FieldBlock({b"date": b"then", b"content-length": b"99"})
-    sent = whole(request(), Response(200, {b"age": b"3"}, shared=stored), b"ab", wall, True)
+    sent = written(request(), Response(200, {b"age": b"3"}, shared=stored), b"ab", wall, True)
     assert sent.count(b"content-length: ") == 1
     assert sent.endswith(b"age: 3\r\ncontent-length: 2\r\n\r\nab")
     assert stored.fields[b"content-length"] == b"99"
@@ -66,8 +74,8 @@ def test_stored_fields_go_out_as_they_are_and_stay_unchanged() -> None:
 )
 def test_connection_says_what_the_version_does_not_imply(version: bytes, keep_alive: bool, line: bytes) -> None:
     for head in (
-        whole(request(version=version), Response(200), b"", wall, keep_alive),
-        whole(request(b"HEAD", version), Response(200), b"", wall, keep_alive),
+        written(request(version=version), Response(200), b"", wall, keep_alive),
+        written(request(b"HEAD", version), Response(200), b"", wall, keep_alive),
         streamed(request(version=version), Response(200), 3, wall, keep_alive)[0],
     ):
         assert head.count(b"connection: ") == (1 if line else 0)
@@ -76,14 +84,14 @@ def test_connection_says_what_the_version_does_not_imply(version: bytes, keep_al
 
 @pytest.mark.parametrize("status", [204, 304])
 def test_an_answer_without_a_body_has_none_of_its_bytes(status: int) -> None:
-    sent = whole(request(), Response(status), b"", wall, True)
+    sent = written(request(), Response(status), b"", wall, True)
     assert sent.endswith(b"\r\n\r\n")
     assert b"content-length" not in sent
 
 
 def test_a_204_has_no_length_and_a_304_the_one_its_200_would_have() -> None:
     """RFC 9110 §8.6."""
-    sent = [whole(request(), Response(one, {b"content-length": b"5"}), b"", wall, True) for one in (204, 304)]
+    sent = [written(request(), Response(one, {b"content-length": b"5"}), b"", wall, True) for one in (204, 304)]
     assert [b"content-length: 5\r\n" in head for head in sent] == [False, True]
 
 
@@ -96,7 +104,7 @@ def test_a_204_has_no_length_and_a_304_the_one_its_200_would_have() -> None:
     ],
 )
 def test_head_tells_the_length_a_get_would_have_had(fields: dict[bytes, bytes], body: bytes, length: bytes) -> None:
-    sent = whole(request(b"HEAD"), Response(200, fields), body, wall, True)
+    sent = written(request(b"HEAD"), Response(200, fields), body, wall, True)
     assert sent == b"HTTP/1.1 200 OK\r\n" + DATE + length + b"\r\n"
 
 
@@ -124,9 +132,17 @@ def test_a_streamed_body_is_framed_as_the_client_can_read_it(
 
 def test_a_status_without_a_name_has_an_empty_reason() -> None:
     """RFC 9112 §4: the space before the reason stays."""
-    assert whole(request(), Response(599), b"", wall, True).startswith(b"HTTP/1.1 599 \r\n")
+    assert written(request(), Response(599), b"", wall, True).startswith(b"HTTP/1.1 599 \r\n")
 
 
 def test_switching_protocols_keeps_the_origins_connection_and_upgrade() -> None:
     head = switching(Response(101, {b"connection": b"Upgrade", b"upgrade": b"websocket"}))
     assert head == b"HTTP/1.1 101 Switching Protocols\r\nconnection: Upgrade\r\nupgrade: websocket\r\n\r\n"
+
+
+def test_a_large_body_is_handed_over_and_not_copied() -> None:
+    body = b"x" * (COPIED + 1)
+    head, rest = whole(request(), Response(200), body, wall, True)
+    assert rest is body
+    assert head.endswith(b"content-length: %d\r\n\r\n" % len(body))
+    assert whole(request(), Response(200), body[:-1], wall, True)[1] == b""
