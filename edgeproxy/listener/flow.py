@@ -51,6 +51,13 @@ class Flow(asyncio.Protocol):
         if self._writable is not None and not self._writable.done():
             self._writable.set_result(None)
 
+    def write(self, head: bytes, body: bytes) -> None:
+        """Send a head, and a body behind it if there is one, without copying the body."""
+        if body:
+            self.transport.writelines((head, body))
+        else:
+            self.transport.write(head)
+
     async def drain(self) -> None:
         """Wait until the client has taken enough to go on. Raises EdgeError if it left."""
         deadline, self.deadline = self.deadline, self._clock() + self._limits.write_timeout

@@ -269,11 +269,7 @@ class Http1Connection(Flow):
     def send(self, x: Exchange, response: Response) -> None:
         body = cast("bytes", response.body)
         keep_alive = self._stays_after(x)
-        head, rest = heads.whole(x.request, response, body, self._server.clock.wall, keep_alive)
-        if rest:
-            self.transport.writelines((head, rest))
-        else:
-            self.transport.write(head)
+        self.write(*heads.whole(x.request, response, body, self._server.clock.wall, keep_alive))
         x.sent = len(body)
         self._over(x, keep_alive)
 
