@@ -57,7 +57,7 @@ class Lookup:
         personal = b"authorization" in x.request.headers or x.claims is not None
         # A key may have become one to pass since the request came.
         if personal or (self._key in self._rules.tiers.passing if entry is None else entry.terms.validate):
-            return await self._lead(x, Flight(), b"", fetch, store)
+            return await self._fetch_alone(x, fetch, store)
         flights = self._rules.tiers.flights
         variant = self._variant(x)
         for _ in range(PATIENCE):
@@ -69,10 +69,17 @@ class Lookup:
                 return answer
             if flight.response is not None or (flight.entry is not None and self._unproven(flight)):
                 # Not to be shared: who waited for it need not wait for each other.
-                return await self._lead(x, Flight(), b"", fetch, store)
+                return await self._fetch_alone(x, fetch, store)
             variant = self._variant(x)
         flight = Flight()
         flights.add(self._key, variant, flight)
+        return await self._lead(x, flight, variant, fetch, store)
+
+    async def _fetch_alone(self, x: Exchange, fetch: Fetch, store: Store) -> Response:
+        """A fetch that nobody joins: its variant is one that nobody selects. A purge reaches it like any other."""
+        flight = Flight()
+        variant = b"\0%d" % id(flight)
+        self._rules.tiers.flights.add(self._key, variant, flight)
         return await self._lead(x, flight, variant, fetch, store)
 
     def refresh(self, x: Exchange, fetch: Fetch, store: Store) -> None:

@@ -433,3 +433,20 @@ async def test_a_leader_with_a_fault_of_its_own_leaves_the_others_one_request() 
     assert (await leader.done()).status == 500
     assert [(await other.done()).body for other in others] == [b"body"] * 10
     assert len(edge.asked) == 2
+
+
+async def test_a_purge_reaches_a_fetch_that_nobody_may_join() -> None:
+    edge = Edge()
+    gate = asyncio.Event()
+
+    async def slow(request: Request) -> Response:
+        await gate.wait()
+        return Response(200, {b"cache-control": b"public, max-age=60"}, b"old")
+
+    edge.answer = slow
+    client = edge.start(authorization=b"Basic x")
+    await asyncio.sleep(0)
+    edge.tiers.purge("http://a.test/")
+    gate.set()
+    assert (await client.done()).body == b"old"
+    assert len(edge.tiers.memory) == 0
