@@ -23,6 +23,7 @@ logger = logging.getLogger("edgeproxy.listener")
 
 BACKLOG = 4096
 SWEEP_INTERVAL = 0.5  # seconds between looks at the connections' deadlines
+CLOSE_TURNS = 100
 RECENT = 1.0  # seconds a draining server waits for a next request on a connection that was just in use
 
 
@@ -232,6 +233,10 @@ class Server:
                 sock.close()
             else:
                 server.close()
+                for _ in range(CLOSE_TURNS):  # the loop closes its own descriptor a turn or two later
+                    if sock.fileno() < 0:
+                        break
+                    await asyncio.sleep(0)
             await self._take_waiting(late, endpoint)
 
     async def _take_waiting(self, listening: socket.socket, endpoint: Endpoint) -> None:
