@@ -5,7 +5,7 @@ TEST_PACKAGES := nginx-light redis-server chromium python3-doc
 BENCH_PACKAGES := nginx-light varnish wrk util-linux gcc libc6-dev python3-dev python3-venv
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-all check bench docs lock venv
+.PHONY: help run test test-all check bench conformance docs lock venv
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -32,6 +32,9 @@ bench: venv ## Measure beside nginx and Varnish
 	@scripts/debian-packages $(BENCH_PACKAGES)
 	@scripts/setup-compiled .venv-compiled
 	EDGEPROXY=.venv-compiled/bin/edgeproxy $(BIN)/python -m tests.benchmarks
+
+conformance: venv ## Run the public HTTP cache test suite through the proxy
+	$(BIN)/python -m tests.conformance
 
 docs: venv ## Write docs/configuration.md and docs/middleware.md anew
 	@$(BIN)/python scripts/docs

@@ -9,6 +9,8 @@ from typing import Any
 import click
 
 from edgeproxy import __version__
+from edgeproxy.commands.purge import purge
+from edgeproxy.commands.warm import warm
 
 LOCAL = Path("config/edgeproxy.yaml")
 PACKAGED = Path(__file__).parent / "config" / "edgeproxy.yaml"
@@ -168,54 +170,8 @@ def explain(url: str, file: Path | None, method: str, headers: tuple[str, ...]) 
     click.echo("\n".join(explain_request(snapshot, request)))
 
 
-@main.command(
-    epilog="""\b
-Examples:
-  edgeproxy purge https://www.example.com/index.html
-  edgeproxy purge --admin 127.0.0.1:9901 http://www.example.com/"""
-)
-@click.argument("url")
-@click.option(
-    "--admin",
-    default="127.0.0.1:9900",
-    envvar="EDGEPROXY_ADMIN",
-    show_default=True,
-    show_envvar=True,
-    metavar="ADDR",
-    help="Address of the admin listener.",
-)
-def purge(url: str, admin: str) -> None:
-    """Remove the stored answers for URL from a running node."""
-    from edgeproxy.config.units import parse_address
-
-    try:
-        address = parse_address(admin)
-    except ValueError as error:
-        raise click.BadParameter(str(error), param_hint="--admin") from None
-    status, answer = _post(address, "/purge", {"url": url})
-    click.echo(answer.strip() or f"status {status}", err=status != 200)
-    raise SystemExit(0 if status == 200 else 1)
-
-
-def _post(address: Any, path: str, content: dict[str, str]) -> tuple[int, str]:
-    import http.client
-    import socket
-
-    connection = http.client.HTTPConnection(address.host or "localhost", address.port or 80, timeout=10)
-    try:
-        if address.path:
-            connection.sock = socket.socket(socket.AF_UNIX)
-            connection.sock.settimeout(10)
-            connection.sock.connect(address.path)
-        connection.request("POST", path, json.dumps(content), {"content-type": "application/json"})
-        response = connection.getresponse()
-        return response.status, response.read().decode(errors="replace")
-    except (OSError, http.client.HTTPException) as error:
-        raise click.ClickException(
-            f"no answer from the admin listener at {address}: {error}; is edgeproxy running?"
-        ) from None
-    finally:
-        connection.close()
+main.add_command(purge)
+main.add_command(warm)
 
 
 def _count(things: Any, name: str) -> str:

@@ -1,4 +1,4 @@
-"""Answer from memory what may be answered from memory, and keep what may be kept (RFC 9111).
+"""Answer from what is stored what may be answered from it, and keep what may be kept (RFC 9111).
 
 Last in the request phase: whatever an earlier stage refuses never reaches it, and a fresh answer ends the exchange
 inside the listener's read.
@@ -6,41 +6,20 @@ inside the listener's read.
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Callable
 
-from pydantic import BaseModel, ConfigDict, Field
-
-from edgeproxy.cache import policy
+from edgeproxy.cache import tags as cache_tags
 from edgeproxy.cache.front import Front
-from edgeproxy.cache.lookup import Rules
-from edgeproxy.config.units import Duration, Share, Size
+from edgeproxy.cache.overrides import YEAR
+from edgeproxy.cache.rules import Rules
+from edgeproxy.cache.settings import CacheStageConfig
+from edgeproxy.cache.targeted import in_force
 from edgeproxy.http.message import Response
 from edgeproxy.pipeline.exchange import Exchange
-from edgeproxy.pipeline.middleware import Middleware, MiddlewareConfig, Services
+from edgeproxy.pipeline.middleware import Middleware, Services
 from edgeproxy.pipeline.runner import fetch, store
 
-
-class HeuristicConfig(BaseModel):
-    """Lifetimes guessed where the origin gives none (RFC 9111 §4.2.2)."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
-
-    share: Share = Field(0.1, ge=0, le=1)
-    """Of the time since Last-Modified: 0% (never guess) to 100%."""
-    longest: Duration = Field(86_400, ge=0, le=31_536_000)
-    """The longest lifetime guessed: 0s to 365d."""
-
-
-class CacheStageConfig(MiddlewareConfig):
-    """What is cached, and for how long, where the origin leaves it open."""
-
-    largest: Size = Field(32_000_000, ge=0, le=10_000_000_000)
-    """The largest answer kept; larger ones pass through."""
-    grace: Duration = Field(3_600, ge=0, le=31_536_000)
-    """How long after its freshness an answer stands in for origins that cannot be reached: 0s to 365d."""
-    heuristic: HeuristicConfig = HeuristicConfig()
-    client_directives: Literal["honour", "ignore"] = "honour"
-    """Whether a client's Cache-Control (no-cache, max-age …) is followed; `ignore` shields the origin from reloads."""
+_NEVER_CHANGES = b"max-age=%d, immutable" % YEAR  # RFC 8246
 
 
 class Cache(Middleware):
@@ -49,19 +28,44 @@ class Cache(Middleware):
     name = "cache"
     default_on = True
     answers_kept = True
+    done_when_kept = True
     Config = CacheStageConfig
     config: CacheStageConfig
+    request: Callable[[Exchange], Response | None]
 
     def __init__(self, config: CacheStageConfig, services: Services) -> None:
         super().__init__(config, services)
+        self._recipe = config.key.recipe()
+        self._overrides = config.overrides()
+        self._targets = config.targets()
         rules = Rules(
             tiers=services.cache,
             clock=services.clock,
-            heuristic=policy.Heuristic(config.heuristic.share, config.heuristic.longest),
+            heuristic=config.guess(),
             largest=config.largest,
             grace=config.grace,
+            recipe=self._recipe,
+            bypass=config.bypass.bypass(),
+            overrides=self._overrides,
+            targets=self._targets,
         )
-        self._look_up = Front(rules, fetch, store, honour=config.client_directives == "honour").look_up
+        self.request = Front(rules, fetch, store, honour=config.client_directives == "honour").look_up
 
-    def request(self, x: Exchange) -> Response | None:
-        return self._look_up(x)
+    def uses(self, phase: str) -> bool:
+        return phase != "store" or self.config.hashed_names is not None
+
+    def store(self, x: Exchange, response: Response) -> None:
+        told = in_force(response.headers(), self._targets)
+        if self._overrides.immutable(x.request, response.status, told):
+            response.set(b"cache-control", _NEVER_CHANGES)
+
+    def response(self, x: Exchange, response: Response) -> None:
+        """What is stored is without tags already; this is for the rest."""
+        if not self.services.cache.show_tags:
+            for name in cache_tags.FIELDS:
+                if response.get(name) is not None:
+                    response.drop(name)
+
+    def explain(self, x: Exchange) -> str:
+        """The key a request has here, and what it is made of."""
+        return f"key {self._recipe.of(x).decode(errors='backslashreplace')} ({self._recipe.text})"

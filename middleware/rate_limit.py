@@ -11,12 +11,11 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field
 
 from edgeproxy.config.units import Rate, RateValue
-from edgeproxy.http.addresses import network
 from edgeproxy.http.cookies import cookie
 from edgeproxy.http.message import Response
+from edgeproxy.pipeline.callers import Networks
 from edgeproxy.pipeline.exchange import Exchange
-from edgeproxy.pipeline.gcra import Limiter
-from edgeproxy.pipeline.memo import Memo
+from edgeproxy.pipeline.gcra import Gate, Limiter
 from edgeproxy.pipeline.middleware import Middleware, MiddlewareConfig, Services
 
 KeyOf = Callable[[Exchange], bytes]
@@ -78,12 +77,15 @@ class RateLimit(Middleware):
         keys: int = Field(default=100_000, ge=100, le=10_000_000)
         """How many keys are remembered, about 200 bytes each."""
 
+    request: Callable[[Exchange], Response | None]
+
     def __init__(self, config: Config, services: Services) -> None:
         super().__init__(config, services)
         count, period = config.rate.count, config.rate.period
         burst = config.burst or max(1, int(count))
         self._limiter = Limiter(period / count, burst, config.keys)
-        self._key = compile_key(config.key, config.ipv4_prefix, config.ipv6_prefix)
+        key = compile_key(config.key, config.ipv4_prefix, config.ipv6_prefix)
+        self.request = Gate(self._limiter, key, self._refuse).enter
         quota = max(burst, ceil(count))
         self._policy = b'"default";q=%d;w=%d' % (quota, ceil(quota * period / count))
         self._always = config.headers == "always"
@@ -94,14 +96,6 @@ class RateLimit(Middleware):
 
     def uses(self, phase: str) -> bool:
         return phase != "response" or self._always
-
-    def request(self, x: Exchange) -> Response | None:
-        now = x.started
-        arrival = self._limiter.take(self._key(x), now)
-        if arrival < 0:
-            return self._refuse(-arrival)
-        x.arrival = arrival
-        return None
 
     def response(self, x: Exchange, response: Response) -> None:
         if x.arrival:
@@ -140,8 +134,7 @@ def compile_key(expression: str, ipv4_prefix: int, ipv6_prefix: int) -> KeyOf:
 
 def _compile_part(part: str, ipv4_prefix: int, ipv6_prefix: int) -> KeyOf:
     if part == "client.net":
-        networks: Memo[str, bytes] = Memo(lambda text: network(text, ipv4_prefix, ipv6_prefix).encode(), 16_384)
-        return lambda x: networks[x.client]
+        return Networks(ipv4_prefix, ipv6_prefix).key
     named = _NAMED.fullmatch(part)
     if named is None:
         return _PLAIN[part]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -12,8 +13,8 @@ from edgeproxy.config.values import Many, Off
 from edgeproxy.http.message import Response
 from edgeproxy.pipeline.exchange import Exchange
 from edgeproxy.pipeline.middleware import Middleware, MiddlewareConfig, Services
+from edgeproxy.pipeline.seal import Seal
 
-_HSTS = b"strict-transport-security"
 _CSP = b"content-security-policy"
 _ISOLATION = Literal["same-origin", "same-site", "cross-origin"]
 
@@ -88,27 +89,22 @@ class SecurityHeaders(Middleware):
         override: bool = False
         """Whether these values replace the origin's own."""
 
+    response: Callable[[Exchange, Response], None]
+
     def __init__(self, config: Config, services: Services) -> None:
         super().__init__(config, services)
         self._override = config.override
         self._remove = tuple(name.encode() for name in config.remove)
-        self._hsts = _hsts(config.hsts)
         self._values = tuple(
             (name, _Ours(value.encode()) if value else None) for name, value in _values(config).items()
         )
-        self._probe, self._seal = next((pair for pair in self._values if pair[1] is not None), (b"", None))
+        probe, seal = next((pair for pair in self._values if pair[1] is not None), (b"", None))
+        self.response = Seal(self._remove, probe, seal, self._apply, _hsts(config.hsts), override=config.override).check
 
     def store(self, x: Exchange, response: Response) -> None:
         self._apply(response, keep=True)
 
-    def response(self, x: Exchange, response: Response) -> None:
-        if self._seal is None or response.get(self._probe) is not self._seal:
-            self._apply(response, keep=False)
-        hsts = self._hsts
-        if hsts is not None and x.request.scheme == b"https" and (self._override or response.get(_HSTS) is None):
-            response.set(_HSTS, hsts)
-
-    def _apply(self, response: Response, *, keep: bool) -> None:
+    def _apply(self, response: Response, keep: bool = False) -> None:
         """Idempotent. A kept copy whose probed field is the very object set here has been through this stage, in this
         worker and with this configuration. Any other answer is gone through once more, and changed where it needs it.
         """

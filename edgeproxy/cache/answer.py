@@ -3,52 +3,96 @@
 from __future__ import annotations
 
 from edgeproxy.cache.entry import Entry
+from edgeproxy.cache.fill import Slice
 from edgeproxy.http import ranges
+from edgeproxy.http.body import Body
 from edgeproxy.http.conditional import evaluate, if_range_holds
 from edgeproxy.http.headers import Headers
-from edgeproxy.http.message import Request, Response
+from edgeproxy.http.message import FieldBlock, Request, Response
+from edgeproxy.http.ranges import Range
 
 
 def from_entry(entry: Entry, request: Request, now: float, verdict: bytes) -> Response:
     """What the request is answered with; ``now`` is wall time in seconds, ``verdict`` what Cache-Status says.
 
-    Conditions are evaluated first (RFC 9110 §13.2.2), then Range (§14.2), on a whole body only.
+    Conditions are evaluated first (RFC 9110 §13.2.2), then Range (§14.2). Where there is no Last-Modified, Date stands
+    for it (RFC 9111 §4.3.2). An entry that has parts only is asked for what they cover.
     """
     headers = request.headers
     age = int(now - entry.base)
     own = {b"age": b"%d" % (max(0, age)), b"cache-status": entry.said + verdict}
     if (b"if-none-match" in headers or b"if-modified-since" in headers) and (
-        evaluate(request.method, headers, entry.status, entry.etag, entry.last_modified) == "not_modified"
+        evaluate(request.method, headers, entry.status, entry.etag, entry.modified) == "not_modified"
     ):
         return Response(304, own, b"", entry.not_modified)
-    body = entry.body
-    if body is None:
-        fill = entry.fill
-        return Response(entry.status, own, b"" if fill is None else fill.reader(), entry.fields)
     if b"range" in headers and entry.status == 200 and request.method == b"GET":
-        part = _part(entry, request, body, own)
+        part = _part(entry, request, own)
         if part is not None:
             return part
+    body = entry.body
+    if body is None:
+        if entry.source is not None and request.method == b"HEAD":
+            own[b"content-length"] = b"%d" % entry.source.length
+            return Response(entry.status, own, b"", entry.fields)
+        return Response(entry.status, own, _streamed(entry), entry.fields)
     return Response(entry.status, own, body, entry.fields)
 
 
-def _part(entry: Entry, request: Request, body: bytes, own: Headers) -> Response | None:
+def _streamed(entry: Entry) -> bytes | Body:
+    """All of a body that is not in memory, or not yet."""
+    if entry.source is not None:
+        return entry.source.read(0, entry.source.length - 1)
+    return b"" if entry.fill is None else entry.fill.reader()
+
+
+def _part(entry: Entry, request: Request, own: Headers) -> Response | None:
     """A 206 or 416, or None where the Range field is to be ignored (RFC 9110 §14.2)."""
     condition = request.headers.get(b"if-range")
     stored = entry.fields.fields
     if condition is not None and not if_range_holds(condition, entry.etag, entry.last_modified, stored.get(b"date")):
         return None
-    wanted = ranges.parse_range(request.headers[b"range"], len(body))
-    if wanted is None:
+    length = _length(entry)
+    wanted = None if length is None else ranges.parse_range(request.headers[b"range"], length)
+    if length is None or wanted is None:
         return None
     if isinstance(wanted, ranges.Unsatisfiable):
-        return Response(416, own | {b"content-range": ranges.unsatisfied_range(len(body))}, b"")
+        return Response(416, own, b"", FieldBlock({b"content-range": ranges.unsatisfied_range(length)}))
     if len(wanted) == 1:
-        own[b"content-range"] = ranges.content_range(wanted[0], len(body))
-        first, last = wanted[0]
-        return Response(206, own, body[first : last + 1], entry.fields)
+        body = _bytes(entry, wanted[0])
+        if body is None:
+            return None
+        own[b"content-range"] = ranges.content_range(wanted[0], length)
+        return Response(206, own, body, entry.fields)
+    parts: list[tuple[Range, bytes]] = []
+    for part in wanted:
+        data = _bytes(entry, part)
+        if not isinstance(data, bytes):  # still arriving, or on disk: the whole is sent
+            if data is not None:
+                data.close()
+            return None
+        parts.append((part, data))
     boundary = ranges.new_boundary()
-    content_type = stored.get(b"content-type")
-    response = Response(206, own, ranges.multipart_body(body, wanted, content_type, boundary), entry.fields)
-    response.set(b"content-type", ranges.multipart_type(boundary))
-    return response
+    multipart = ranges.multipart_body(parts, length, stored.get(b"content-type"), boundary)
+    return Response(206, own, multipart, FieldBlock(stored | {b"content-type": ranges.multipart_type(boundary)}))
+
+
+def _length(entry: Entry) -> int | None:
+    """The whole's length, None while it is not known."""
+    if entry.body is not None:
+        return len(entry.body)
+    if entry.parts is not None:
+        return entry.parts.length
+    if entry.source is not None:
+        return entry.source.length
+    return None if entry.fill is None else entry.fill.length
+
+
+def _bytes(entry: Entry, part: Range) -> bytes | Body | None:
+    """A part of what is stored; None if it is not here."""
+    if entry.body is not None:
+        return entry.body[part[0] : part[1] + 1]
+    if entry.parts is not None:
+        return entry.parts.get(part)
+    if entry.source is not None:
+        return entry.source.read(*part)
+    return None if entry.fill is None else Slice(entry.fill.reader(), part)

@@ -12,7 +12,9 @@ import asyncio
 from collections.abc import Callable, Iterator
 
 from edgeproxy.cache.entry import Entry
+from edgeproxy.cache.marks import Ticket
 from edgeproxy.errors import EdgeError
+from edgeproxy.http.headers import Headers
 from edgeproxy.http.message import Response
 
 PASS_TIME = 30.0  # seconds a key whose answer could not be shared is not collapsed
@@ -23,7 +25,7 @@ PATIENCE = 8  # flights that one exchange waits for, one after the other, before
 class Flight:
     """A fetch under way. Settled once, with an entry all may use, an answer for the leader alone, or an error."""
 
-    __slots__ = ("_landed", "entry", "error", "leaderless", "purged", "response", "stands_in", "verdict")
+    __slots__ = ("_landed", "entry", "error", "leaderless", "own", "response", "stands_in", "ticket", "verdict")
 
     def __init__(self) -> None:
         self._landed: asyncio.Event = asyncio.Event()
@@ -32,7 +34,8 @@ class Flight:
         self.error: Exception | None = None
         self.verdict = b""  # how the fetch went, as Cache-Status parameters
         self.stands_in = False
-        self.purged = False  # a purge came meanwhile: what it brings is not stored
+        self.own: Headers = {}  # fields of the entry's answer that only the leader may have
+        self.ticket: Ticket | None = None  # with which L3 takes what it brings
         self.leaderless = False  # the client that caused it has left
 
     async def head(self) -> None:
@@ -94,9 +97,8 @@ class Flights:
                 del self._by_key[key]
 
     def purge(self, key: bytes) -> None:
-        """Let nothing that is under way be stored or joined any more."""
-        for flight in self._by_key.pop(key, {}).values():
-            flight.purged = True
+        """Let nobody join what is under way any more; :class:`PurgeLog` keeps it from being stored."""
+        self._by_key.pop(key, None)
 
     def __iter__(self) -> Iterator[bytes]:
         """The keys something is under way for."""

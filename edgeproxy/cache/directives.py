@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from functools import lru_cache
 from types import MappingProxyType
 
-from edgeproxy.http.headers import Headers, members
+from edgeproxy.http.headers import Headers, members, tokens
 
 Directives = Mapping[bytes, bytes]
 
 FOREVER = 2**31  # RFC 9111 §1.2.2: what a larger number of seconds is taken for
 _MEMO_LONGEST = 256  # longer values are parsed, but not remembered
 NONE: Directives = MappingProxyType({})
+
+# Directives whose argument is a number of seconds.
+SECONDS = frozenset((b"max-age", b"max-stale", b"min-fresh", b"s-maxage", b"stale-if-error", b"stale-while-revalidate"))
+
+# Directives that may be limited to some fields (RFC 9111 §5.2.2.4, §5.2.2.7).
+_LIMITED = frozenset((b"no-cache", b"private"))
+
+_ESCAPED = re.compile(rb"\\(.)", re.DOTALL)
+_INVALID = b" "  # an argument that is none
 
 
 def parse(value: bytes | None) -> Directives:
@@ -30,8 +40,19 @@ def _parse(value: bytes) -> Directives:
 def _read(value: bytes) -> Directives:
     directives: dict[bytes, bytes] = {}
     for member in members(value):
-        name, _, argument = member.partition(b"=")
-        directives.setdefault(name.strip().lower(), argument.strip().strip(b'"'))
+        name, equals, argument = member.partition(b"=")
+        quoted = argument[:1] == b'"'
+        if equals and (name != name.rstrip() or argument != argument.lstrip()):
+            argument = _INVALID  # no blank may stand there; what is forbidden stays forbidden all the same
+        elif quoted:
+            argument = _ESCAPED.sub(rb"\1", argument[1:].removesuffix(b'"'))
+        name = name.strip().lower()
+        if name in _LIMITED:  # RFC 9111 §5.2.2.7: field names stand in quotes; ``private=true`` is private
+            limits = argument if quoted and tokens(argument) else b""
+            before = directives.get(name)
+            directives[name] = limits if before is None else b"%b,%b" % (before, limits) if before and limits else b""
+        else:
+            directives.setdefault(name, argument)
     return MappingProxyType(directives)
 
 
@@ -41,6 +62,11 @@ def of_request(headers: Headers) -> Directives:
     if value is None and b"no-cache" in members(headers.get(b"pragma", b"").lower()):
         return _parse(b"no-cache")
     return parse(value)
+
+
+def fields(directives: Directives, name: bytes) -> frozenset[bytes]:
+    """The field names, in lower case, that ``no-cache`` or ``private`` is limited to; none if it is not limited."""
+    return tokens(directives.get(name))
 
 
 def seconds(directives: Directives, name: bytes) -> int | None:

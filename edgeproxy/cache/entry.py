@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from edgeproxy.cache import tags as cache_tags
+from edgeproxy.cache.ended import ended
 from edgeproxy.cache.fill import Fill
+from edgeproxy.cache.parts import Parts
 from edgeproxy.cache.policy import Terms
+from edgeproxy.cache.source import Source
 from edgeproxy.http.headers import Headers
 from edgeproxy.http.message import NO_FIELDS, FieldBlock
 
@@ -19,10 +23,12 @@ OVERHEAD = 1024  # bytes an entry costs beside its body and fields: objects, key
 class Entry:
     """One variant of one resource.
 
-    ``body`` is the whole body, or None while ``fill`` still brings it. ``base`` is the wall time at which the answer
-    was 0 seconds old, ``fresh_until`` the wall time its freshness ends (0 if it must always be revalidated).
-    ``said`` is how its
-    Cache-Status begins, ``hits`` and ``main`` are the eviction's marks.
+    ``body`` is the whole body, or None while ``fill`` still brings it, where it is read from ``source``, or where only
+    ``parts`` of it are here. ``base`` is the wall time at which the answer was 0 seconds old, ``fresh_until`` the wall
+    time its freshness ends (0 if it is never given without a closer look: it must be revalidated, or is not whole).
+    ``modified`` is what If-Modified-Since is compared with. ``tags`` are the names it is purged by, ``told`` the fields
+    as they were stored, also when :meth:`expire` has changed ``fields``. ``said`` is how its Cache-Status begins,
+    ``hits`` and ``main`` are the eviction's marks.
     """
 
     __slots__ = (
@@ -36,11 +42,16 @@ class Entry:
         "key",
         "last_modified",
         "main",
+        "modified",
         "not_modified",
+        "parts",
         "said",
         "size",
+        "source",
         "status",
+        "tags",
         "terms",
+        "told",
         "variant",
         "vary",
     )
@@ -56,6 +67,8 @@ class Entry:
         response_time: float,
         body: bytes | None = None,
         fill: Fill | None = None,
+        tags: tuple[bytes, ...] = cache_tags.NONE,
+        parts: Parts | None = None,
     ) -> None:
         self.key = key
         self.vary = vary
@@ -63,10 +76,14 @@ class Entry:
         self.status = status
         self.body = body
         self.fill = fill
+        self.source: Source | None = None
+        self.parts = parts
         self.hits = 0
         self.main = False
         self.fields = NO_FIELDS
-        self.size = OVERHEAD + len(key) + len(variant) + len(body or b"")
+        self.tags = tags
+        self.size = OVERHEAD + len(key) + len(variant) + len(body or b"") + cache_tags.weight(tags)
+        self.size += 0 if parts is None else parts.size
         self.size += self.renew(headers, terms, response_time)
 
     def renew(self, headers: Headers, terms: Terms, response_time: float) -> int:
@@ -78,19 +95,52 @@ class Entry:
         said = headers.get(b"cache-status")
         self.said = b"edgeproxy; " if said is None else said + b", edgeproxy; "  # RFC 9211 §2: each cache appends
         headers = {name: value for name, value in headers.items() if name not in _NOT_STORED}
+        self.told = headers
         self.fields = FieldBlock(headers)
         self.not_modified = FieldBlock({name: headers[name] for name in _NOT_MODIFIED if name in headers})
         self.etag = headers.get(b"etag")
         self.last_modified = headers.get(b"last-modified")
         self.terms = terms
         self.base = response_time - terms.initial_age
-        self.fresh_until = 0.0 if terms.validate else self.base + terms.lifetime
+        self.modified = headers.get(b"last-modified") or headers.get(b"date")
+        self.fresh_until = 0.0 if terms.validate or self.parts is not None else self.base + terms.lifetime
         return 2 * (len(self.fields.wire) - before)
+
+    def expire(self, now: float) -> int:
+        """End its freshness at this wall time, and leave the rest of its terms alone: a soft purge.
+
+        Its fields then say so too: whoever is answered with it, another cache among them, sees its true Age and no
+        freshness left. Returns the bytes it has become larger by.
+        """
+        if self.terms.validate or now >= self.base + self.terms.lifetime:
+            return 0
+        before = len(self.fields.wire)
+        age = self.age(now)
+        self.terms = self.terms._replace(lifetime=age)
+        self.fresh_until = 0.0 if self.parts is not None else now
+        self.fields = FieldBlock(ended(self.fields.fields, int(age)))
+        self.not_modified = FieldBlock(ended(self.not_modified.fields, int(age)))
+        return 2 * (len(self.fields.wire) - before)
+
+    def take_part(self, first: int, data: bytes, headers: Headers, terms: Terms, response_time: float) -> int:
+        """Take another part of the body, with the fields it came with (RFC 9111 §3.4). It may be the last one missing.
+
+        Returns the bytes it has become larger by.
+        """
+        parts = self.parts
+        if parts is None:
+            return 0
+        before = parts.size
+        parts.add(first, data)
+        self.body = parts.whole()
+        if self.body is not None:
+            self.parts = None
+        return parts.size - before + self.renew(self.told | headers, terms, response_time)
 
     def age(self, now: float) -> float:
         """Seconds (RFC 9111 §4.2.3)."""
         return max(0.0, now - self.base)
 
     def __repr__(self) -> str:
-        state = f"{len(self.body)} B" if self.body is not None else repr(self.fill)
+        state = f"{len(self.body)} B" if self.body is not None else repr(self.parts or self.fill)
         return f"<Entry {self.key.decode()} {self.variant.decode()} {self.status} {state}>"

@@ -6,6 +6,7 @@ import asyncio
 
 from edgeproxy.errors import EdgeError
 from edgeproxy.http.body import HIGH_WATER, Body
+from edgeproxy.http.ranges import Range
 
 
 class Fill:
@@ -129,3 +130,37 @@ class FillReader(Body):
         self.position += len(chunks)
         fill.forget_read()
         return b"".join(chunks)
+
+
+class Slice(Body):
+    """The bytes of a body from the first to the last position, both inclusive."""
+
+    __slots__ = ("_body", "_left", "_skip", "length")
+
+    def __init__(self, body: Body, part: Range) -> None:
+        first, last = part
+        self._body = body
+        self._skip = first
+        self._left = last - first + 1
+        self.length = self._left
+
+    def take(self) -> bytes | None:
+        rest = self._body.take()
+        return None if rest is None else self._cut(rest)
+
+    async def read(self) -> bytes:
+        while self._left:
+            chunk = await self._body.read()
+            data = self._cut(chunk)
+            if data or not chunk:
+                return data
+        return b""
+
+    def close(self) -> None:
+        self._body.close()
+
+    def _cut(self, chunk: bytes) -> bytes:
+        data = chunk[self._skip : self._skip + self._left]
+        self._skip = max(0, self._skip - len(chunk))
+        self._left -= len(data)
+        return data

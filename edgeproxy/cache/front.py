@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
-from edgeproxy.cache import key as cache_key
 from edgeproxy.cache import policy
 from edgeproxy.cache.answer import from_entry
+from edgeproxy.cache.bypass import OTHER_METHOD
 from edgeproxy.cache.directives import NONE, of_request
 from edgeproxy.cache.entry import Entry
-from edgeproxy.cache.lookup import Fetch, Invalidation, Lookup, Rules, Store
+from edgeproxy.cache.head import Confirmation
+from edgeproxy.cache.landing import Store
+from edgeproxy.cache.lookup import Fetch, Lookup
+from edgeproxy.cache.no_vary_search import parse
+from edgeproxy.cache.rules import Rules
+from edgeproxy.cache.unsafe import Invalidation
 from edgeproxy.errors import EdgeError, Kind
+from edgeproxy.http.headers import Headers
+from edgeproxy.http.loops import was_here
 from edgeproxy.http.message import Response
 from edgeproxy.pipeline.exchange import Exchange
+
+HIT_ON_DISK = b"hit; detail=l2"  # RFC 9211 §2.8: which tier had it
 
 
 class Front:
@@ -19,6 +28,10 @@ class Front:
 
     def __init__(self, rules: Rules, fetch: Fetch, store: Store, *, honour: bool) -> None:
         self._rules = rules
+        self._tiers = rules.tiers
+        self._recipe = rules.recipe
+        rules.tiers.recipes.know(rules.recipe)
+        self._bypass = rules.bypass
         self._passing = rules.tiers.passing
         self._resources = rules.tiers.memory.resources
         self._wall = rules.clock.wall
@@ -35,43 +48,74 @@ class Front:
         if request.method != b"GET" and request.method != b"HEAD":
             x.verdict = b"fwd=method"
             if request.method not in policy.SAFE:
-                x.lookup = Invalidation(self._rules, cache_key.of_request(request))
+                x.lookup = Invalidation(self._rules)
             return None
         if b"if-match" in headers or b"if-unmodified-since" in headers:
             x.verdict = b"fwd=bypass"  # RFC 9111 §4.3.2: these are the origin's to evaluate
             return None
-        key = cache_key.of_exchange(x)
+        if self._bypass is not None and self._bypass(request):
+            x.verdict = b"fwd=bypass"
+            return None
+        key = self._recipe.of(x)
         resource = self._resources.get(key)
-        if resource is None:
-            self._miss(x, key, None, b"uri-miss")
-            return None
-        entry = resource.variants.get(resource.select(headers))
+        entry = None if resource is None else resource.variants.get(resource.select(headers))
+        verdict = b"hit"
         if entry is None:
-            self._miss(x, key, None, b"vary-miss")
-            return None
+            entry = self._tiers.below(key, headers) or self._same_search(key, headers)
+            if entry is None:
+                self._miss(x, key, None, b"uri-miss" if resource is None else b"vary-miss")
+                return None
+            verdict = HIT_ON_DISK if entry.key == key else b"hit"
         now = self._wall()
         if now >= entry.fresh_until or b"cache-control" in headers or b"pragma" in headers:
+            newer = self._tiers.newer(entry, headers) if now >= entry.fresh_until > 0 else None
+            if newer is not None:
+                entry, verdict = newer, HIT_ON_DISK
             directives = of_request(headers) if self._honour else NONE
             use = policy.use(entry.terms, entry.age(now), directives)
             if use is policy.Use.REVALIDATE:
                 self._miss(x, key, entry, b"stale" if now >= entry.fresh_until else b"request")
                 return None
+            if entry.parts is not None and not (request.method == b"GET" and entry.parts.cover(headers)):
+                self._miss(x, key, entry, b"partial")
+                return None
             if use is policy.Use.STALE_MEANWHILE:
-                Lookup(self._rules, key, entry, b"stale").refresh(x, self._fetch, self._store)
+                Lookup(self._rules, key, entry, b"stale", part=entry.parts is not None).refresh(
+                    x, self._fetch, self._store
+                )
         entry.hits += 1
-        x.verdict = b"hit"
-        return from_entry(entry, request, now, b"hit")
+        x.verdict = verdict
+        return from_entry(entry, request, now, verdict)
+
+    def _same_search(self, key: bytes, headers: Headers) -> Entry | None:
+        """The fresh answer to a URL that differs only in what its No-Vary-Search says does not matter."""
+        for rule, other in self._tiers.searches.same_as(key):
+            resource = self._resources.get(other)
+            entry = None if resource is None else resource.variants.get(resource.select(headers))
+            if (
+                entry is not None
+                and self._wall() < entry.fresh_until
+                and parse(entry.told.get(b"no-vary-search")) == rule
+            ):
+                return entry
+        return None
 
     def _miss(self, x: Exchange, key: bytes, entry: Entry | None, reason: bytes) -> None:
         """Leave the exchange to the origin, by way of a look-up if its answer may be kept."""
         request = x.request
         if self._honour and b"only-if-cached" in of_request(request.headers):
             raise EdgeError(Kind.NOT_CACHED, "client")  # RFC 9111 §5.2.1.7
-        if request.method == b"HEAD" or request.length or b"range" in request.headers or b"upgrade" in request.headers:
+        if was_here(request.headers, self._tiers.node):
+            raise EdgeError(Kind.LOOP, "edge")  # it would wait for the very fetch that it is
+        headers = request.headers
+        if request.length or not OTHER_METHOD.isdisjoint(headers) or b"upgrade" in headers:
             x.verdict = b"fwd=bypass"
+        elif request.method == b"HEAD":
+            x.verdict = b"fwd=" + reason
+            if entry is not None and entry.parts is None:
+                x.lookup = Confirmation(self._rules, entry, reason)
         elif entry is None and key in self._passing:
             x.verdict = b"fwd=" + reason
         else:
-            if x.route.partition:
-                self._rules.tiers.open(x.route.partition)
-            x.lookup = Lookup(self._rules, key, entry, reason)
+            in_part = b"range" in headers and (entry is None or entry.parts is not None)
+            x.lookup = Lookup(self._rules, key, entry, reason, part=in_part)

@@ -1,11 +1,14 @@
-"""Cache keys. A key names a resource; :mod:`edgeproxy.cache.vary` tells its variants apart."""
+"""Cache keys. A key names a resource; :mod:`edgeproxy.cache.vary` tells its variants apart.
+
+It is a URL, and behind ``#`` the route's partition and what else the route's recipe takes
+(:mod:`edgeproxy.cache.recipe`).
+"""
 
 from __future__ import annotations
 
 from edgeproxy.errors import EdgeError
 from edgeproxy.http.message import Request
 from edgeproxy.http.target import parse_authority, parse_target
-from edgeproxy.pipeline.exchange import Exchange
 
 
 def of_request(request: Request) -> bytes:
@@ -13,28 +16,36 @@ def of_request(request: Request) -> bytes:
     return b"%b://%b%b" % (request.scheme, request.authority, request.target)
 
 
-def of_exchange(x: Exchange) -> bytes:
-    """The key of a request on its route: in the route's partition, if it has one of its own."""
-    request = x.request
-    key = b"%b://%b%b" % (request.scheme, request.authority, request.target)
-    partition = x.route.partition
-    return within(key, partition) if partition else key
-
-
 def within(key: bytes, partition: bytes) -> bytes:
     """A key in a partition. A fragment is never part of a request's target, so nobody can ask for such a key."""
     return b"%b#%b" % (key, partition)
 
 
-def of_url(url: str) -> bytes:
+def url_of(key: bytes) -> bytes:
+    """The URL a key begins with."""
+    return key.partition(b"#")[0]
+
+
+def target_of(key: bytes) -> bytes:
+    """The target of that URL: its path with its query."""
+    return split(url_of(key))[1]
+
+
+def split(url: bytes) -> tuple[bytes, bytes]:
+    """A normalised URL in two: scheme and authority, ``https://www.example.com``, and the target."""
+    slash = url.find(b"/", url.find(b"://") + 3)
+    return (url, b"") if slash < 0 else (url[:slash], url[slash:])
+
+
+def of_url(text: str) -> bytes:
     """The key of an absolute URL. Raises ValueError with what is wrong."""
-    scheme, separator, rest = url.encode("utf-8").partition(b"://")
+    scheme, separator, rest = text.encode("utf-8").partition(b"://")
     scheme = scheme.lower()
     if not separator or scheme not in {b"http", b"https"}:
-        raise ValueError(f"{url!r} is no absolute http or https URL")
+        raise ValueError(f"{text!r} is no absolute http or https URL")
     slash = rest.find(b"/")
-    authority, target = (rest, b"/") if slash < 0 else (rest[:slash], rest[slash:])
+    authority, path = (rest, b"/") if slash < 0 else (rest[:slash], rest[slash:])
     try:
-        return b"%b://%b%b" % (scheme, parse_authority(authority, scheme).authority, parse_target(target)[0])
+        return b"%b://%b%b" % (scheme, parse_authority(authority, scheme).authority, parse_target(path)[0])
     except EdgeError as error:
-        raise ValueError(f"{url!r}: {error.detail}") from None
+        raise ValueError(f"{text!r}: {error.detail}") from None

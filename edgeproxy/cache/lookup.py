@@ -4,52 +4,40 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import NamedTuple
 
 from edgeproxy.cache import policy, vary
 from edgeproxy.cache.answer import from_entry
+from edgeproxy.cache.bypass import OTHER_METHOD
 from edgeproxy.cache.collapse import PATIENCE, Flight
 from edgeproxy.cache.directives import NONE
 from edgeproxy.cache.entry import Entry
-from edgeproxy.cache.fill import Fill
-from edgeproxy.cache.tiers import Tiers
-from edgeproxy.clock import Clock
+from edgeproxy.cache.landing import Landing, Store, answer_of
+from edgeproxy.cache.parts import strong
+from edgeproxy.cache.redis import RedisTier
+from edgeproxy.cache.rules import Rules
 from edgeproxy.errors import EdgeError, Kind
-from edgeproxy.http.body import Body
-from edgeproxy.http.dates import format_date
 from edgeproxy.http.headers import Headers
 from edgeproxy.http.message import Response
 from edgeproxy.pipeline.exchange import Exchange
 
 Fetch = Callable[[Exchange], Awaitable[Response]]
-Store = Callable[[Exchange, Response], Awaitable[None]]
 
 # The client's conditions are about its copy, ours are about the stored one (RFC 9111 §4.3.1).
 _CONDITIONS = (b"if-none-match", b"if-modified-since", b"if-match", b"if-unmodified-since", b"if-range", b"range")
 
-
-# What a 304 cannot change: it describes the body that is stored (RFC 9111 §3.2), and selects it (§4.1).
-_OF_THE_BODY = frozenset((b"content-encoding", b"content-length", b"content-range", b"content-type", b"vary"))
-
-
-class Rules(NamedTuple):
-    """How one cache stage is configured. Sizes in bytes, times in seconds."""
-
-    tiers: Tiers
-    clock: Clock
-    heuristic: policy.Heuristic
-    largest: int
-    grace: float
+_NOT_ASKED = OTHER_METHOD.union(_CONDITIONS)
 
 
 class Lookup:
     """One exchange's miss: what was asked for, what stale entry is there, and why it did not do."""
 
-    def __init__(self, rules: Rules, key: bytes, entry: Entry | None, reason: bytes) -> None:
+    def __init__(self, rules: Rules, key: bytes, entry: Entry | None, reason: bytes, *, part: bool = False) -> None:
+        """``part``: the client asks for a part, and its Range is sent on."""
         self._rules = rules
         self._key = key
         self._entry = entry
         self._reason = reason
+        self._part = part
 
     async def fetch(self, x: Exchange, fetch: Fetch, store: Store) -> Response:
         """The answer, from a fetch of this exchange's own or one that is under way. Raises EdgeError."""
@@ -94,8 +82,12 @@ class Lookup:
 
     def _variant(self, x: Exchange) -> bytes:
         """What this request selects, as far as is known by now."""
+        headers = x.request.headers
         resource = self._rules.tiers.memory.resources.get(self._key)
-        return b"" if resource is None else resource.select(x.request.headers)
+        variant = b"" if resource is None else resource.select(headers)
+        if self._part:
+            variant += b"\0%b\0%b" % (headers[b"range"], headers.get(b"if-range", b""))
+        return variant
 
     async def _join(self, x: Exchange, flight: Flight) -> Response | None:
         """Wait for a flight; None if what it brings is not for this exchange."""
@@ -131,204 +123,77 @@ class Lookup:
         if flight.error is not None:
             x.verdict = b"fwd=" + self._reason
             raise flight.error
-        x.verdict = flight.verdict
-        if flight.entry is not None:
-            return from_entry(flight.entry, x.request, self._rules.clock.wall(), x.verdict)
-        if flight.response is None:
-            raise EdgeError(Kind.INTERNAL, "edge", "a fetch that brought nothing")
-        return flight.response
+        return answer_of(flight, x, self._rules.clock.wall())
 
     def _upstream(self, x: Exchange) -> Exchange:
         """The exchange with the origin: for the whole answer, or to ask whether the stored one still holds (RFC 9111
-        §4.3.1). It is a copy, so that the client may leave, and keeps its own conditions."""
-        headers = {name: value for name, value in x.request.headers.items() if name not in _CONDITIONS}
-        if self._entry is not None:
-            if self._entry.etag is not None:
-                headers[b"if-none-match"] = self._entry.etag
-            if self._entry.last_modified is not None:
-                headers[b"if-modified-since"] = self._entry.last_modified
-        return x.fork(x.request.with_headers(headers))
+        §4.3.1). It is a copy, so that the client may leave, and keeps its own conditions. It asks for what the key
+        says."""
+        headers = {name: value for name, value in x.request.headers.items() if name not in _NOT_ASKED}
+        if self._part:
+            for name in (b"range", b"if-range"):
+                if name in x.request.headers:
+                    headers[name] = x.request.headers[name]
+        elif self._entry is not None:
+            headers |= _asks_about(self._entry, self._rest_from())
+        own = x.fork(x.request.with_headers(headers))
+        self._rules.recipe.ask(own, self._key)
+        return own
+
+    def _rest_from(self) -> int:
+        """From where on the body is asked for, because what stands before is here; 0 for the whole."""
+        entry = self._entry
+        if self._part or entry is None or entry.parts is None or entry.parts.length > self._rules.largest:
+            return 0
+        return len(entry.parts.beginning())
 
     async def _fly(self, x: Exchange, flight: Flight, variant: bytes, fetch: Fetch, store: Store) -> None:
         """The fetch itself, in a task of its own."""
-        tiers = self._rules.tiers
+        rules = self._rules
+        landing = Landing(rules, self._key, self._entry, self._reason, store, self._rest_from())
         try:
-            sent = self._rules.clock.wall()
-            response = await fetch(x)
-            await self._land(x, flight, response, sent, store)
+            if rules.tiers.redis is not None and not self._part:
+                await self._ask_region(rules.tiers.redis, x, flight)
+                if flight.landed:
+                    return
+                landing = Landing(rules, self._key, self._entry, self._reason, store, self._rest_from())
+            sent = rules.clock.wall()
+            if not await landing.land(x, flight, await fetch(x), sent):
+                landing = Landing(rules, self._key, None, self._reason, store)
+                unconditional = {name: value for name, value in x.request.headers.items() if name not in _CONDITIONS}
+                x.request = x.request.with_headers(unconditional)
+                sent = rules.clock.wall()
+                await landing.land(x, flight, await fetch(x), sent)
         except Exception as error:  # noqa: BLE001 -- handed to whoever waits, which reports it
             if not flight.landed:
-                self._fail(flight, error)
+                landing.fail(flight, error)
         finally:
             if not flight.landed:
                 flight.fail(EdgeError(Kind.INTERNAL, "edge", "the fetch was cancelled"))
-            tiers.flights.remove(self._key, variant, flight)
+            rules.tiers.flights.remove(self._key, variant, flight)
 
-    def _fail(self, flight: Flight, error: Exception) -> None:
-        """No answer came: a stale entry stands in for it, within its terms."""
-        entry = self._entry
-        if (
-            entry is not None
-            and isinstance(error, EdgeError)
-            and error.source == "origin"
-            and self._covers(entry, unreachable=True)
-        ):
-            flight.share(entry, b"hit; fwd=%b; detail=%b" % (self._reason, error.kind.value.encode()), stands_in=True)
-        else:
-            flight.fail(error)
-
-    def _covers(self, entry: Entry, *, unreachable: bool) -> bool:
-        age = entry.age(self._rules.clock.wall())
-        return policy.usable_on_error(entry.terms, age, unreachable=unreachable, grace=self._rules.grace)
-
-    async def _land(self, x: Exchange, flight: Flight, response: Response, sent: float, store: Store) -> None:
-        """Decide what the origin's answer is good for, and tell whoever waits."""
-        entry, status = self._entry, response.status
-        now = self._rules.clock.wall()
-        if status == 304 and entry is not None:
-            await store(x, response)
-            self._freshen(entry, response, sent, now)
-            flight.share(entry, b"fwd=%b; fwd-status=304" % self._reason)
+    async def _ask_region(self, redis: RedisTier, x: Exchange, flight: Flight) -> None:
+        """Share what L3 has, if it is fresh; what is stale there is what the origin is asked about."""
+        tiers, asked = self._rules.tiers, self._rules.clock.wall()
+        entry, flight.ticket = await redis.get(self._key, x.request.headers)
+        if entry is None or self._reason == b"request":
             return
-        if status in {500, 502, 503, 504} and entry is not None and self._covers(entry, unreachable=False):
-            if isinstance(response.body, Body):
-                response.body.close()
-            flight.share(entry, b"hit; fwd=%b; fwd-status=%d" % (self._reason, status), stands_in=True)
-            return
-        verdict = b"fwd=%b; fwd-status=%d" % (self._reason, status)
-        headers = response.headers()
-        if not self._storable(x, response, headers):
-            self._rules.tiers.passing.add(self._key)
-            flight.deliver(response, verdict)
-            return
-        if b"date" not in headers:
-            response.set(b"date", format_date(now))  # RFC 9110 §6.6.1
-        await store(x, response)
-        await self._keep(x, flight, response, sent, now, verdict + b"; stored")
-
-    def _storable(self, x: Exchange, response: Response, headers: Headers) -> bool:
-        length = len(response.body) if isinstance(response.body, bytes) else response.body.length
-        if length is not None and length > self._rules.largest:
-            return False
-        if not policy.may_store(x.request.headers, response.status, headers, authorized=x.claims is not None):
-            return False
-        terms = self._terms(response.status, headers, self._rules.clock.wall(), self._rules.clock.wall())
-        reusable = terms.lifetime > terms.initial_age and not terms.validate
-        return reusable or b"etag" in headers or b"last-modified" in headers or terms.while_revalidate > 0
-
-    def _terms(self, status: int, headers: Headers, sent: float, now: float) -> policy.Terms:
-        return policy.terms(status, headers, request_time=sent, response_time=now, heuristic=self._rules.heuristic)
-
-    def _freshen(self, entry: Entry, response: Response, sent: float, now: float) -> None:
-        """RFC 9111 §3.2: the fields of a 304 take the place of the stored ones, but for those that tell of the stored
-        body, which the store phase may have encoded."""
-        stored, told = entry.fields.fields, response.headers()
-        headers = stored | {name: value for name, value in told.items() if name not in _OF_THE_BODY}
-        if _opaque(told.get(b"etag")) == _opaque(entry.etag) and entry.etag is not None:
-            headers[b"etag"] = entry.etag
-        headers[b"date"] = response.get(b"date") or format_date(now)
-        if response.get(b"age") is None:
-            headers.pop(b"age", None)
-        larger = entry.renew(headers, self._terms(entry.status, headers, sent, now), now)
-        self._rules.tiers.memory.grow(entry, larger)
-
-    async def _keep(
-        self, x: Exchange, flight: Flight, response: Response, sent: float, now: float, verdict: bytes
-    ) -> None:
-        """Make the answer an entry, readable from its head on, and bring its body in."""
-        headers = response.headers()
-        fields = vary.names(headers.get(b"vary"))
-        variant = vary.selector(fields)(x.request.headers)
-        terms = self._terms(response.status, headers, sent, now)
-        body = response.body
-        filters = response.filters or []
-        if isinstance(body, bytes):
-            for feed in filters:
-                body = feed(body) + feed(b"")
-            entry = Entry(self._key, fields, variant, response.status, headers, terms, now, body=body)
-            self._put(entry, flight)
-            flight.share(entry, verdict)
-            return
-        fill = Fill(None if filters else body.length)
-        entry = Entry(self._key, fields, variant, response.status, headers, terms, now, fill=fill)
-        self._put(entry, flight)
-        flight.share(entry, verdict)
-        await asyncio.sleep(0)  # whoever waits begins to read before anything may be given up
-        await self._pump(body, response, entry, fill)
-
-    def _put(self, entry: Entry, flight: Flight) -> None:
-        if not flight.purged:
-            self._rules.tiers.memory.put(entry)
-
-    async def _pump(self, body: Body, response: Response, entry: Entry, fill: Fill) -> None:
-        """Bring the body into the fill; what broke off is not kept, nor what grew too large."""
-        memory = self._rules.tiers.memory
-        kept = True
-        try:
-            while await fill.room():
-                chunk = await body.read()
-                data = _through(response, chunk)
-                if data:
-                    fill.feed(data)
-                    if kept:
-                        memory.grow(entry, len(data))
-                if not chunk:
-                    break
-                if kept and fill.size > self._rules.largest:
-                    kept = False
-                    memory.drop(entry)
-                    fill.give_up()
-            fill.finish()
-            if kept:
-                entry.body, entry.fill = fill.whole(), None
-        except EdgeError as error:
-            memory.drop(entry)
-            fill.fail(error)
-        except BaseException:
-            memory.drop(entry)
-            fill.fail(EdgeError(Kind.INTERNAL, "edge", "the fetch was cancelled"))
-            raise
-        finally:
-            body.close()
+        if policy.use(entry.terms, entry.age(asked), NONE) is policy.Use.FRESH:
+            tiers.put(entry, asked)
+            tiers.whole(entry, asked)
+            flight.share(entry, b"hit; detail=l3")
+        elif self._entry is None:
+            self._entry = entry
+            x.request.headers.update(_asks_about(entry, 0))
 
 
-class Invalidation:
-    """An unsafe request on its way: once it has succeeded, what is stored for its target is out of date."""
-
-    def __init__(self, rules: Rules, key: bytes) -> None:
-        self._rules = rules
-        self._key = key
-
-    async def fetch(self, x: Exchange, fetch: Fetch, store: Store) -> Response:
-        """RFC 9111 §4.4."""
-        response = await fetch(x)
-        if 200 <= response.status < 400:
-            self._rules.tiers.purge_key(self._key)
-            base, authority = b"%b://%b" % (x.request.scheme, x.request.authority), x.request.authority
-            for name in (b"location", b"content-location"):
-                self._forget(response.get(name), base, authority)
-        return response
-
-    def _forget(self, location: bytes | None, base: bytes, authority: bytes) -> None:
-        """Only of the same authority: another's is not this origin's to invalidate."""
-        if location is None or not authority:
-            return
-        url = base + location if location.startswith(b"/") and not location.startswith(b"//") else location
-        if url.startswith(base + b"/"):
-            try:
-                self._rules.tiers.purge(url.decode("ascii"))
-            except ValueError:
-                return
-
-
-def _opaque(etag: bytes | None) -> bytes | None:
-    """An entity tag without its weakness, which a stored copy may have taken on (RFC 9110 §8.8.3.2)."""
-    return etag if etag is None else etag.removeprefix(b"W/")
-
-
-def _through(response: Response, chunk: bytes) -> bytes:
-    """A chunk through the store phase's filters; b"", the end, brings what they held back."""
-    last = not chunk
-    for feed in response.filters or ():
-        chunk = (feed(chunk) if chunk else b"") + (feed(b"") if last else b"")
-    return chunk
+def _asks_about(entry: Entry, rest_from: int) -> Headers:
+    """The fields that ask whether what is stored still holds, or for what it lacks from this position on."""
+    if entry.parts is None:
+        headers = {b"if-none-match": entry.etag, b"if-modified-since": entry.last_modified}
+        return {name: value for name, value in headers.items() if value is not None}
+    if not rest_from:
+        return {}
+    etag = strong(entry.etag)
+    asked = {b"range": b"bytes=%d-" % rest_from}
+    return asked if etag is None else asked | {b"if-range": etag}

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 from collections import OrderedDict
 
+from edgeproxy.cache import tags as cache_tags
 from edgeproxy.cache.entry import Entry
+from edgeproxy.cache.purge import Purge
 from edgeproxy.cache.vary import VARIANT_LIMIT, Selector, selector
 from edgeproxy.http.headers import Headers
 from edgeproxy.observe.metrics import Metrics
@@ -40,6 +42,9 @@ class Memory:
         self._small_size = 0
         self._main: OrderedDict[Entry, None] = OrderedDict()
         self._ghosts: OrderedDict[int, None] = OrderedDict()
+        self._tagged: dict[bytes, set[Entry]] = {}
+        self._indexed: dict[Entry, tuple[bytes, ...]] = {}  # the tags an entry stands under in that index
+        self._further: dict[bytes, set[bytes]] = {}  # by URL, the keys that are more than that URL
         self._evicted = metrics.counter("edgeproxy_cache_evictions_total", "Entries evicted, by tier.", ("tier",))
         metrics.gauge("edgeproxy_cache_bytes", "Bytes in use, by tier.", ("tier",), lambda: [(("l1",), self.size)])
         metrics.gauge("edgeproxy_cache_entries", "Stored answers, by tier.", ("tier",), lambda: [(("l1",), len(self))])
@@ -59,15 +64,16 @@ class Memory:
         resource = self.resources.get(entry.key)
         if resource is None or resource.vary != entry.vary:
             self.purge(entry.key)
-            resource = self.resources[entry.key] = Resource(entry.vary)
+            resource = self._open(entry.key, entry.vary)
         present = resource.variants.get(entry.variant)
         if present is not None:
             self.drop(present)
-            resource = self.resources.setdefault(entry.key, resource)
+            resource = self.resources.get(entry.key) or self._open(entry.key, entry.vary)
         elif len(resource.variants) >= VARIANT_LIMIT:
             self.drop(next(iter(resource.variants.values())))
         resource.variants[entry.variant] = entry
         self.size += entry.size
+        self._index(entry)
         ghost = hash((entry.key, entry.variant))
         if ghost in self._ghosts:
             del self._ghosts[ghost]
@@ -80,9 +86,13 @@ class Memory:
         return True
 
     def grow(self, entry: Entry, size: int) -> None:
-        """Count bytes that came to an entry, or went; nothing if it has been dropped meanwhile."""
+        """Count bytes that came to an entry, or went, and find it under the tags it has now; nothing if it has been
+        dropped meanwhile."""
         if not self.holds(entry):
             return
+        if entry.tags is not self._indexed.get(entry, cache_tags.NONE):
+            self._unindex(entry)
+            self._index(entry)
         entry.size += size
         self.size += size
         if not entry.main:
@@ -100,8 +110,9 @@ class Memory:
             return
         del resource.variants[entry.variant]
         if not resource.variants:
-            del self.resources[entry.key]
+            self._close(entry.key)
         self.size -= entry.size
+        self._unindex(entry)
         if entry.main:
             del self._main[entry]
         else:
@@ -115,6 +126,51 @@ class Memory:
         for entry in entries:
             self.drop(entry)
         return len(entries)
+
+    def keys_of(self, url: bytes) -> list[bytes]:
+        """The keys of what is stored for a URL, in whatever partition."""
+        own = [url] if url in self.resources else []
+        return [*own, *self._further.get(url, ())]
+
+    def matching(self, purge: Purge) -> list[Entry]:
+        """The entries a purge is about."""
+        if purge.kind == "tag":
+            return list(self._tagged.get(purge.value, ()))
+        if purge.kind == "url":
+            keys = self.keys_of(purge.value)
+        else:
+            beginnings = purge.beginnings()
+            keys = [key for key in self.resources if key.startswith(beginnings)]
+        return [entry for key in keys for entry in self.resources[key].variants.values()]
+
+    def _open(self, key: bytes, vary: tuple[bytes, ...]) -> Resource:
+        resource = self.resources[key] = Resource(vary)
+        url, more, _ = key.partition(b"#")
+        if more:
+            self._further.setdefault(url, set()).add(key)
+        return resource
+
+    def _close(self, key: bytes) -> None:
+        del self.resources[key]
+        url, more, _ = key.partition(b"#")
+        if more:
+            keys = self._further[url]
+            keys.discard(key)
+            if not keys:
+                del self._further[url]
+
+    def _index(self, entry: Entry) -> None:
+        if entry.tags:
+            self._indexed[entry] = entry.tags
+            for tag in entry.tags:
+                self._tagged.setdefault(tag, set()).add(entry)
+
+    def _unindex(self, entry: Entry) -> None:
+        for tag in self._indexed.pop(entry, cache_tags.NONE):
+            entries = self._tagged[tag]
+            entries.discard(entry)
+            if not entries:
+                del self._tagged[tag]
 
     def _make_room(self) -> None:
         while self.size > self.limit:

@@ -5,18 +5,21 @@ from __future__ import annotations
 from enum import Enum
 from typing import NamedTuple
 
-from edgeproxy.cache.directives import Directives, parse, seconds
+from edgeproxy.cache.cookies import tells_nobody
+from edgeproxy.cache.directives import Directives, fields, parse, seconds
 from edgeproxy.http.dates import parse_date
 from edgeproxy.http.headers import Headers, members, tokens
 
 # RFC 9110 §15.1: may be stored without being told to, if a lifetime can be guessed.
-HEURISTICALLY_CACHEABLE = frozenset((200, 203, 204, 300, 301, 308, 404, 405, 410, 414, 501))
+HEURISTICALLY_CACHEABLE = frozenset((200, 203, 204, 206, 300, 301, 308, 404, 405, 410, 414, 501))
 
 # Statuses this cache understands in the sense of RFC 9111 §3 and §5.2.2.3 (must-understand).
 UNDERSTOOD = HEURISTICALLY_CACHEABLE | {302, 303, 307, 400, 403, 500, 502, 503, 504}
 
-# Parts are not stored, and a 304 is about what is stored already (RFC 9111 §3.3, §4.3.3).
-_NEVER_STORED = frozenset((206, 304))
+# What says that an answer may be kept, in so many words (RFC 9111 §3).
+_EXPLICIT = (b"public", b"max-age", b"s-maxage", b"no-cache")
+
+_NO_FIELDS: frozenset[bytes] = frozenset()
 
 SAFE = frozenset((b"GET", b"HEAD", b"OPTIONS", b"TRACE"))  # RFC 9110 §9.2.1
 
@@ -33,7 +36,7 @@ class Terms(NamedTuple):
 
     ``lifetime`` and ``initial_age`` as RFC 9111 §4.2 defines them; ``validate`` demands revalidation before every use
     (no-cache), ``strict`` once it is stale (must-revalidate and its like). ``while_revalidate`` and ``if_error`` are
-    the windows of RFC 5861, 0 where none was granted.
+    the windows of RFC 5861, 0 where none was granted. ``immutable``: nothing changes while it is fresh (RFC 8246).
     """
 
     lifetime: float
@@ -42,15 +45,17 @@ class Terms(NamedTuple):
     strict: bool
     while_revalidate: float
     if_error: float
+    immutable: bool = False
 
 
 def may_store(request: Headers, status: int, response: Headers, *, authorized: bool = False) -> bool:
     """Whether a shared cache may store this answer to a GET (RFC 9111 §3).
 
     ``authorized``: the request said who it is by other means than Authorization, and counts as if by that. Stricter
-    than the RFC in one point: an answer with Set-Cookie is one user's and is not stored.
+    than the RFC in one point: what sets cookies must be meant for keeping, made for nobody known, and set none that
+    could tell users apart. Of a 206 this says whether its part may be stored.
     """
-    if status in _NEVER_STORED or status < 200 or b"set-cookie" in response:
+    if status == 304 or status < 200:  # RFC 9111 §4.3.3: a 304 is about what is stored already
         return False
     directives = parse(response.get(b"cache-control"))
     understood = status in UNDERSTOOD
@@ -58,16 +63,27 @@ def may_store(request: Headers, status: int, response: Headers, *, authorized: b
         return False
     if b"no-store" in directives and b"must-understand" not in directives:  # RFC 9111 §5.2.2.3
         return False
-    if b"private" in directives or b"no-store" in parse(request.get(b"cache-control")):
+    if directives.get(b"private") == b"" or b"no-store" in parse(request.get(b"cache-control")):
         return False
     if (authorized or b"authorization" in request) and not _shared_with_authorization(directives):
         return False
     if b"*" in tokens(response.get(b"vary")):
         return False
-    explicit = any(name in directives for name in (b"public", b"max-age", b"s-maxage", b"no-cache"))
-    if not explicit and b"expires" not in response and status not in HEURISTICALLY_CACHEABLE:
-        return False
-    return understood or explicit or b"expires" in response
+    explicit = b"expires" in response or any(name in directives for name in _EXPLICIT)
+    if b"set-cookie" in response and b"set-cookie" not in withheld(response):
+        known = authorized or b"authorization" in request or b"cookie" in request
+        if known or not explicit or not tells_nobody(response[b"set-cookie"]):
+            return False
+    return explicit or status in HEURISTICALLY_CACHEABLE
+
+
+def withheld(response: Headers) -> frozenset[bytes]:
+    """The fields of an answer that are not stored with it: those that ``private`` and ``no-cache`` are limited to (RFC
+    9111 §5.2.2.4, §5.2.2.7)."""
+    directives = parse(response.get(b"cache-control"))
+    if b"private" not in directives and b"no-cache" not in directives:
+        return _NO_FIELDS
+    return fields(directives, b"private") | fields(directives, b"no-cache")
 
 
 def _shared_with_authorization(directives: Directives) -> bool:
@@ -90,11 +106,12 @@ def terms(
     return Terms(
         lifetime=_lifetime(status, response, directives, made, heuristic),
         initial_age=_initial_age(response, made, request_time, response_time),
-        validate=b"no-cache" in directives,
+        validate=directives.get(b"no-cache") == b"",  # limited to fields, it withholds those instead
         # RFC 9111 §5.2.2.10: s-maxage implies proxy-revalidate.
         strict=any(name in directives for name in (b"must-revalidate", b"proxy-revalidate", b"s-maxage")),
         while_revalidate=seconds(directives, b"stale-while-revalidate") or 0,
         if_error=seconds(directives, b"stale-if-error") or 0,
+        immutable=b"immutable" in directives,
     )
 
 
@@ -135,8 +152,8 @@ def use(stored: Terms, age: float, request: Directives) -> Use:
     if stored.validate or b"no-cache" in request:
         return Use.REVALIDATE
     wanted = seconds(request, b"max-age")
-    if wanted is not None and age > wanted:
-        return Use.REVALIDATE
+    if wanted is not None and age > wanted and not (stored.immutable and age < stored.lifetime):
+        return Use.REVALIDATE  # RFC 8246 §2: reloading is no reason to ask about what does not change
     over = age - stored.lifetime + (seconds(request, b"min-fresh") or 0)
     if over < 0:
         return Use.FRESH

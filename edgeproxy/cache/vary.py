@@ -5,15 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from edgeproxy.http.headers import Headers, tokens
-from edgeproxy.http.negotiate import normalize_encoding
+from edgeproxy.http.negotiate import normalize_encoding, normalize_weights
 
 VARIANT_LIMIT = 64  # stored variants of one resource
+
+# Lists of weighted members, in which case and order mean nothing (RFC 9110 §12.5).
+_WEIGHTED = frozenset((b"accept", b"accept-charset", b"accept-language"))
 
 Selector = Callable[[Headers], bytes]
 
 
-def names(vary: bytes | None) -> tuple[bytes, ...]:
-    return tuple(sorted(tokens(vary)))
+def names(vary: bytes | None, *, cookies: bool = False) -> tuple[bytes, ...]:
+    """The fields an answer varies by. ``cookies``: it sets some, so that it is not for those who bring their own."""
+    return tuple(sorted(tokens(vary) | {b"cookie"} if cookies else tokens(vary)))
 
 
 def selector(fields: tuple[bytes, ...]) -> Selector:
@@ -39,7 +43,11 @@ def _by_encoding(headers: Headers) -> bytes:
 
 def _normal(name: bytes, headers: Headers) -> bytes:
     """A field's value without what means nothing: white space around the commas; absent is not the same as empty."""
-    if name == b"accept-encoding":
-        return _by_encoding(headers)
     value = headers.get(name)
-    return b"-" if value is None else b"=" + b",".join([part.strip(b" \t") for part in value.split(b",")])
+    if name == b"accept-encoding":
+        return normalize_encoding(value)
+    if value is None:
+        return b"-"
+    if name in _WEIGHTED:
+        return b"=" + normalize_weights(value)
+    return b"=" + b",".join([part.strip(b" \t") for part in value.split(b",")])

@@ -19,6 +19,7 @@ from edgeproxy.config.schema import Config, PoolConfig, RouteConfig
 from edgeproxy.config.snapshot import Route, Snapshot
 from edgeproxy.config.stages import Discovered, chosen, discover
 from edgeproxy.errors import EdgeError, Kind
+from edgeproxy.http.loops import pseudonym
 from edgeproxy.http.message import Response
 from edgeproxy.origin.pool import Pool
 from edgeproxy.pipeline.chain import LogHook, compile_chain
@@ -113,12 +114,14 @@ def _build_pools(
     pools: dict[str, Pool] = {}
     new: list[str] = []
     errors: list[ConfigError] = []
+    node = pseudonym(config.node or services.node)
+    same_node = previous is not None and previous.config.node == config.node
     for name, pool in config.pools.items():
-        if previous is not None and _unchanged(name, config.pools, previous.config.pools):
+        if previous is not None and same_node and _unchanged(name, config.pools, previous.config.pools):
             pools[name] = previous.pools[name]
             continue
         try:
-            pools[name] = Pool(name, pool, services.clock, services.metrics)
+            pools[name] = Pool(name, pool, services.clock, services.metrics, node)
             new.append(name)
         except (ValueError, OSError) as error:  # a file that cannot be used
             errors.append(located(("pools", name), str(error)))

@@ -5,18 +5,20 @@ Durations are seconds, sizes bytes and shares fractions once loaded, whatever un
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path as FilePath
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, model_validator
+from pydantic import BeforeValidator, Field, PrivateAttr, model_validator
 
+from edgeproxy.config.admin import AdminConfig
+from edgeproxy.config.redis import RedisConfig
+from edgeproxy.config.section import Section
 from edgeproxy.config.units import Address, Cidr, Duration, EndpointUrl, Share, Size, parse_endpoint
 from edgeproxy.config.values import (
     FieldName,
     File,
+    FolderPath,
     Host,
-    HostName,
     HostToSend,
     Many,
     Method,
@@ -32,19 +34,6 @@ from edgeproxy.observe.redact import SENSITIVE
 
 def _endpoint(value: Any) -> Any:
     return {"url": value} if isinstance(value, str) else value
-
-
-class Section(BaseModel):
-    """A part of the configuration. Unknown keys are errors; a key with nothing behind it has its default."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _without_empty(cls, data: Any) -> Any:
-        if isinstance(data, Mapping):
-            return {key: value for key, value in data.items() if value is not None}
-        return data
 
 
 class CertificateConfig(Section):
@@ -86,15 +75,6 @@ class ListenerConfig(Section):
     """Addresses whose PROXY protocol header (v1, v2) is demanded and believed. None by default."""
 
 
-class AdminConfig(Section):
-    """The admin listener: health, metrics, configuration, purge. It has no password: keep it on loopback."""
-
-    address: Address = "127.0.0.1:9900"
-    """Where it listens; written like a listener's address."""
-    hosts: Annotated[tuple[HostName, ...], Many] = Field((), max_length=100)
-    """Names it may be asked by beside `localhost` and any IP address, at most 100; other names get 421."""
-
-
 class LimitsConfig(Section):
     """What a client may use up. Sizes in bytes, times from the last byte seen unless said otherwise."""
 
@@ -119,11 +99,31 @@ class LimitsConfig(Section):
     """Longest wait for a client to take more of an answer: 100ms to 1h; then the connection is cut."""
 
 
+class DiskConfig(Section):
+    """The disk tier, L2: one for all workers of a node, kept over restarts."""
+
+    path: FolderPath
+    """The folder it lies in, absolute; made if it is not there. No other node may use the same, nor a network file
+    system."""
+    size: Size = Field(10_000_000_000, ge=16_000_000, le=16_000_000_000_000)
+    """The file's largest size: 16MB to 16TB. Three quarters of it are answers. Made smaller, it evicts; the file itself
+    does not shrink."""
+    inline: Size = Field(1_000_000, ge=0, le=64_000_000)
+    """The largest body that is read at once, then kept in memory: 0 to 64MB; larger ones are read piece by piece."""
+
+
 class CacheConfig(Section):
-    """The memory tier, L1. What is cached, and for how long, is the cache stage's to say."""
+    """The tiers. What is cached, and for how long, is the cache stage's to say."""
 
     memory: Size = Field(256_000_000, ge=0, le=1_000_000_000_000)
     """Memory for stored answers, per worker: 0 (keep nothing) to 1TB."""
+    disk: Annotated[DiskConfig | None, Off] = None
+    """The disk tier; `off` by default."""
+    redis: Annotated[RedisConfig | None, Off] = None
+    """The tier shared by nodes, and the way purges take between them; `off` by default."""
+    pass_tags: bool = False
+    """Whether Surrogate-Key and Cache-Tag go on to clients. A node that others have as their origin lets them through;
+    what faces clients keeps them to itself."""
 
 
 class EndpointConfig(Section):
@@ -254,7 +254,7 @@ class MatchConfig(Section):
     """Regular expressions searched in the path; `^` and `$` tie them to its ends."""
     method: Annotated[tuple[Method, ...], Many] = ()
     """Methods; GET includes HEAD. A request with another one goes on to the next route that matches."""
-    header: dict[FieldName, str] = {}
+    header: dict[FieldName, str] = Field({})
     """Header fields and their whole value; `"*"` for any value."""
 
 
@@ -266,7 +266,7 @@ class RouteConfig(Section):
     match: MatchConfig = MatchConfig()
     pool: Name
     """The origin pool asked for what the cache has not."""
-    middleware: StageMap = {}
+    middleware: StageMap = Field({})
     """Settings over the global ones, key by key; `off` takes a stage out, `on` puts one in as it is."""
 
 
@@ -304,6 +304,9 @@ class Config(Section):
 
     _folder: FilePath | None = PrivateAttr(default=None)
 
+    node: Name | None = None
+    """This node's name in Via and CDN-Loop, told to origins: one each, where a node has another one as its origin.
+    Drawn at every start if it is not given."""
     workers: Workers = 1
     """Worker processes: 1 to 256, or `auto` for one per core."""
     listeners: tuple[ListenerConfig, ...] = Field(min_length=1, max_length=64)
@@ -312,7 +315,7 @@ class Config(Section):
     """The admin listener; `off` for none."""
     limits: LimitsConfig = LimitsConfig()
     cache: CacheConfig = CacheConfig()
-    middleware: StageMap = {}
+    middleware: StageMap = Field({})
     """Settings of stages for all routes: `name: {…}`, `name: on`, `name: off`. A stage not named has its default."""
     pools: dict[Name, PoolConfig] = Field(min_length=1, max_length=1_000)
     """Origin pools by name: 1 to 1000."""

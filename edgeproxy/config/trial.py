@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 from urllib.parse import urlsplit
 
-from edgeproxy.cache import key as cache_key
 from edgeproxy.cache.tiers import Tiers
 from edgeproxy.clock import Clock
 from edgeproxy.config.compile import compile_config
@@ -88,8 +87,6 @@ def explain_request(snapshot: Snapshot, request: Request) -> Iterator[str]:
     for number, stage in enumerate(route.chain.stages, 1):
         explain = getattr(stage, "explain", None)  # a stage may have something to say
         said = f": {explain(exchange)}" if explain is not None else ""
-        if stage.name == "cache":
-            said = f": key {cache_key.of_exchange(exchange).decode(errors='backslashreplace')}"
         observed = " (observe)" if stage.config.mode == "observe" else ""
         yield f"{'stages' if number == 1 else '':<10}{number}. {stage.name}{observed}{said}"
     yield from _pools(snapshot.config, route)

@@ -101,6 +101,13 @@ def _file(value: str, info: ValidationInfo) -> str:
     return str(path)
 
 
+def _folder(value: str) -> str:
+    """A folder that need not be there yet; a cache has no place that goes without saying."""
+    if not pathlib.PurePath(value).is_absolute():
+        raise ValueError(f"{value!r} is not an absolute path")
+    return value
+
+
 def _method(value: Any) -> str:
     text = str(value).upper()
     if not _TOKEN.fullmatch(text):
@@ -133,6 +140,7 @@ HostName = Annotated[str, BeforeValidator(_host_name)]
 HostToSend = Annotated[str, BeforeValidator(_pool_host)]
 Path = Annotated[str, BeforeValidator(_path)]
 File = Annotated[str, Field(min_length=1), AfterValidator(_file)]
+FolderPath = Annotated[str, Field(min_length=1), AfterValidator(_folder)]
 Regex = Annotated[str, BeforeValidator(_regex)]
 Method = Annotated[str, BeforeValidator(_method)]
 FieldName = Annotated[str, BeforeValidator(_field_name)]

@@ -7,7 +7,7 @@ that answers from its store passes on requests that carry them, or evaluates the
 from __future__ import annotations
 
 import re
-from typing import Literal
+from typing import Final, Literal
 
 from edgeproxy.http.dates import parse_date
 from edgeproxy.http.headers import Headers
@@ -15,9 +15,9 @@ from edgeproxy.http.headers import Headers
 Outcome = Literal["proceed", "not_modified", "precondition_failed"]
 
 # RFC 9110 §8.8.3. A backslash is an ordinary character in an entity tag, and so is a comma.
-_TAG = rb'(?:W/)?"[\x21\x23-\x7e\x80-\xff]*"'
-_ENTITY_TAG = re.compile(_TAG)
-_TAG_LIST = re.compile(rb"[ \t,]*" + _TAG + rb"(?:[ \t]*,[ \t,]*" + _TAG + rb")*[ \t,]*")
+_TAG: Final = rb'(?:W/)?"[\x21\x23-\x7e\x80-\xff]*"'
+_ENTITY_TAG: Final = re.compile(_TAG)
+_TAG_LIST: Final = re.compile(rb"[ \t,]*" + _TAG + rb"(?:[ \t]*,[ \t,]*" + _TAG + rb")*[ \t,]*")
 
 
 def is_entity_tag(value: bytes) -> bool:

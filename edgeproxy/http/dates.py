@@ -11,29 +11,34 @@ import re
 import time
 from datetime import UTC, datetime
 from functools import lru_cache
+from typing import Final
 
-_DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
-_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
-_MONTH_NUMBER: dict[bytes, int] = {name.lower().encode(): number for number, name in enumerate(_MONTHS, 1)}
+_DAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+_MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+_MONTH_NUMBER: Final[dict[bytes, int]] = {name.lower().encode(): number for number, name in enumerate(_MONTHS, 1)}
 
-_DAY = rb"(?:mon|tue|wed|thu|fri|sat|sun)"
-_LONG_DAY = rb"(?:monday|tuesday|wednesday|thursday|friday|saturday|sunday)"
-_MONTH = b"(?P<month>" + b"|".join(_MONTH_NUMBER) + b")"
-_TIME = rb"(?P<hour>\d\d):(?P<minute>\d\d):(?P<second>\d\d)"
+_DAY: Final = rb"(?:mon|tue|wed|thu|fri|sat|sun)"
+_LONG_DAY: Final = rb"(?:monday|tuesday|wednesday|thursday|friday|saturday|sunday)"
+_MONTH: Final = b"(?P<month>" + b"|".join(_MONTH_NUMBER) + b")"
+_TIME: Final = rb"(?P<hour>\d\d):(?P<minute>\d\d):(?P<second>\d\d)"
 
 # Sun, 06 Nov 1994 08:49:37 GMT
-_IMF_FIXDATE = re.compile(
+_IMF_FIXDATE: Final = re.compile(
     _DAY + rb", (?P<day>\d\d) " + _MONTH + rb" (?P<year>\d{4}) " + _TIME + rb" gmt", re.IGNORECASE
 )
 # Sun Nov  6 08:49:37 1994
-_ASCTIME = re.compile(_DAY + b" " + _MONTH + rb" (?P<day>[ \d]\d) " + _TIME + rb" (?P<year>\d{4})", re.IGNORECASE)
+_ASCTIME: Final = re.compile(
+    _DAY + b" " + _MONTH + rb" (?P<day>[ \d]\d) " + _TIME + rb" (?P<year>\d{4})", re.IGNORECASE
+)
 # Sunday, 06-Nov-94 08:49:37 GMT
-_RFC850 = re.compile(_LONG_DAY + rb", (?P<day>\d\d)-" + _MONTH + rb"-(?P<year>\d\d) " + _TIME + rb" gmt", re.IGNORECASE)
+_RFC850: Final = re.compile(
+    _LONG_DAY + rb", (?P<day>\d\d)-" + _MONTH + rb"-(?P<year>\d\d) " + _TIME + rb" gmt", re.IGNORECASE
+)
 
-_LONGEST = len(b"Wednesday, 06-Nov-94 08:49:37 GMT")
-_HALF_CENTURY = 50 * 365.2425 * 86400
-_FIRST = -62_135_596_800  # 0001-01-01T00:00:00Z
-_LAST = 253_402_300_799  # 9999-12-31T23:59:59Z
+_LONGEST: Final = len(b"Wednesday, 06-Nov-94 08:49:37 GMT")
+_HALF_CENTURY: Final = 50 * 365.2425 * 86400
+_FIRST: Final = -62_135_596_800  # 0001-01-01T00:00:00Z
+_LAST: Final = 253_402_300_799  # 9999-12-31T23:59:59Z
 
 
 def parse_date(value: bytes, now: float | None = None) -> float | None:

@@ -24,6 +24,33 @@ _ESCAPED = re.compile(rb"\\(.)", re.DOTALL)
 _PORT = re.compile(r"[0-9]{1,5}|_[A-Za-z0-9._-]+")  # RFC 7239 §6: node-port = port / obfport
 _PLAIN = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
+# What says on whose behalf a request comes, or to where. From a peer that is not trusted it is forged.
+CLAIMS: frozenset[bytes] = frozenset(
+    (
+        b"x-forwarded-for",
+        b"x-forwarded-proto",
+        b"x-forwarded-host",
+        b"forwarded",
+        b"client-ip",
+        b"true-client-ip",
+        b"x-client-ip",
+        b"x-cluster-client-ip",
+        b"x-forwarded-by",
+        b"x-forwarded-client-cert",
+        b"x-forwarded-port",
+        b"x-forwarded-prefix",
+        b"x-forwarded-scheme",
+        b"x-forwarded-server",
+        b"x-forwarded-ssl",
+        b"x-host",
+        b"x-original-forwarded-for",
+        b"x-original-host",
+        b"x-original-url",
+        b"x-real-ip",
+        b"x-rewrite-url",
+    )
+)
+
 
 class Hop(NamedTuple):
     """One proxy's word about whom it talked to. ``node`` as written; ``proto`` and ``host`` b"" if not said."""

@@ -7,20 +7,21 @@ Transfer-Encoding or twice, bad chunk sizes). Here stands what it leaves to its 
 from __future__ import annotations
 
 import re
+from typing import Final
 
 from edgeproxy.errors import EdgeError, Kind
 from edgeproxy.http.headers import HOP_BY_HOP, Headers, tokens
 from edgeproxy.http.message import UNKNOWN_LENGTH, Request
 from edgeproxy.http.target import parse_authority, parse_target
 
-_VERSIONS: dict[str, bytes] = {"1.1": b"1.1", "1.0": b"1.0"}
+_VERSIONS: Final[dict[str, bytes]] = {"1.1": b"1.1", "1.0": b"1.0"}
 
 # CONNECT is for forward proxies; TRACE would echo what proxies added and browsers hide (RFC 9110 §9.3.6, §9.3.8).
-_REFUSED_METHODS: frozenset[bytes] = frozenset((b"CONNECT", b"TRACE"))
+_REFUSED_METHODS: Final[frozenset[bytes]] = frozenset((b"CONNECT", b"TRACE"))
 
 # What Connection cannot take away: what frames, routes and authorises a message, what proxies on its way say of it, and
 # what is for one connection anyway and goes when the request is sent on (RFC 9110 §7.6.1, RFC 8586 §3).
-_NOT_TO_BE_NAMED: frozenset[bytes] = HOP_BY_HOP | {
+_NOT_TO_BE_NAMED: Final[frozenset[bytes]] = HOP_BY_HOP | {
     b"authorization",
     b"cache-control",
     b"cdn-loop",
@@ -40,7 +41,7 @@ _NOT_TO_BE_NAMED: frozenset[bytes] = HOP_BY_HOP | {
 }
 
 # Fields that frame or route a message may not come behind its body (RFC 9110 §6.5.1).
-FORBIDDEN_TRAILERS: frozenset[bytes] = frozenset(
+FORBIDDEN_TRAILERS: Final[frozenset[bytes]] = frozenset(
     (
         b"authorization",
         b"cache-control",
@@ -64,7 +65,7 @@ FORBIDDEN_TRAILERS: frozenset[bytes] = frozenset(
 )
 
 
-_OTHER_PROTOCOL = re.compile(rb"(?:\r?\n)*[A-Z]+ [^ \r\n]+ (?:ICE|RTSP)/")
+_OTHER_PROTOCOL: Final = re.compile(rb"(?:\r?\n)*[A-Z]+ [^ \r\n]+ (?:ICE|RTSP)/")
 
 
 def frame(method: bytes, target: bytes, version: str, headers: Headers, scheme: bytes) -> Request:
@@ -96,9 +97,23 @@ def frame(method: bytes, target: bytes, version: str, headers: Headers, scheme: 
     if host is None:
         name = authority = b""
     else:
-        name, authority = parse_authority(host, scheme)
+        known = parse_authority(host, scheme)
+        name, authority = known.host, known.authority
     target, path, query = parse_target(target)
     return Request(method, target, headers, scheme, authority, name, path, query, spoken, length)
+
+
+def plain(method: bytes, target: bytes, headers: Headers, scheme: bytes) -> Request:
+    """The same for a head that has nothing in it to be checked but its Host: HTTP/1.1, GET or HEAD, origin-form, and no
+    field that frames the message or steers the connection."""
+    host = headers.get(b"host")
+    if host is None:
+        raise _bad("no Host")
+    known = parse_authority(host, scheme)
+    target, path, query = parse_target(target)
+    request = Request(method, target, headers, scheme, known.authority, known.host, path, query)
+    request.plain = True
+    return request
 
 
 def _drop_named(headers: Headers) -> None:

@@ -8,15 +8,18 @@ field value can contain; :func:`serialize` writes those as lines of their own ag
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import Final
 
 Headers = dict[bytes, bytes]
 
-_line = b": ".join  # a name and its value
+NAMES_KEPT: Final = 1024
+NAME_LONGEST: Final = 64
+_names: Final[dict[bytes, bytes]] = {}  # names as they were written, and in lower case
 
-_JOINERS: dict[bytes, bytes] = {b"cookie": b"; ", b"set-cookie": b"\n"}
+_JOINERS: Final[dict[bytes, bytes]] = {b"cookie": b"; ", b"set-cookie": b"\n"}
 
 # RFC 9110 §7.6.1: for one connection only, whatever Connection names beside them.
-HOP_BY_HOP: frozenset[bytes] = frozenset(
+HOP_BY_HOP: Final[frozenset[bytes]] = frozenset(
     (
         b"connection",
         b"http2-settings",
@@ -32,13 +35,28 @@ HOP_BY_HOP: frozenset[bytes] = frozenset(
 )
 
 # Values of Connection that name no field.
-ORDINARY_CONNECTION: frozenset[bytes | None] = frozenset((None, b"close", b"keep-alive"))
+ORDINARY_CONNECTION: Final[frozenset[bytes | None]] = frozenset((None, b"close", b"keep-alive"))
 
 
 def add(headers: Headers, name: bytes, value: bytes) -> None:
     """Add one field line; ``name`` in lower case."""
     present = headers.get(name)
     headers[name] = value if present is None else present + _JOINERS.get(name, b", ") + value
+
+
+def lower_name(name: bytes) -> bytes:
+    """A field's name in lower case: the same object each time, for the usual names."""
+    lower = _names.get(name)
+    if lower is None:
+        lower = name.lower()
+        if len(_names) < NAMES_KEPT and len(name) <= NAME_LONGEST:
+            _names[name] = lower
+    return lower
+
+
+def known_name(name: bytes) -> bytes | None:
+    """The same for a name that :func:`lower_name` remembers."""
+    return _names.get(name)
 
 
 def from_pairs(pairs: Iterable[tuple[bytes, bytes]]) -> Headers:
@@ -50,8 +68,22 @@ def from_pairs(pairs: Iterable[tuple[bytes, bytes]]) -> Headers:
 
 def serialize(headers: Headers) -> bytes:
     """The field lines as HTTP/1.1 writes them, each ended by CRLF."""
-    fields = lines(headers) if b"set-cookie" in headers else headers.items()
-    return b"\r\n".join([*map(_line, fields), b""])
+    pieces: list[bytes] = []
+    write(headers, pieces)
+    return b"".join(pieces)
+
+
+def write(headers: Headers, pieces: list[bytes]) -> None:
+    """The same, as pieces to be joined with others."""
+    if b"set-cookie" in headers:
+        for line in lines(headers):
+            pieces += (b": ".join(line), b"\r\n")
+        return
+    for name, value in headers.items():
+        pieces.append(name)
+        pieces.append(b": ")
+        pieces.append(value)
+        pieces.append(b"\r\n")
 
 
 def lines(headers: Headers) -> Iterator[tuple[bytes, bytes]]:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from edgeproxy.http.headers import Headers, add, serialize
 
 if TYPE_CHECKING:
     from edgeproxy.http.body import Body
 
-UNKNOWN_LENGTH = -1
+UNKNOWN_LENGTH: Final = -1
 
 # A body filter takes a chunk and returns what may go on; called with b"" once, at the end, it returns the rest.
 BodyFilter = Callable[[bytes], bytes]
@@ -22,7 +22,8 @@ class Request:
     ``target`` is the path with its query as it goes to the origin, dot segments removed; ``path`` the same for
     matching, percent-decoded where that changes no meaning (RFC 3986 §6.2.2); ``host`` the authority's host in lower
     case without its port; ``authority`` with it, unless it is the scheme's own. All bytes. ``version`` is b"1.1",
-    b"1.0", b"2" or b"3"; ``length`` the body's in bytes, 0 for none, UNKNOWN_LENGTH if it ends when it ends.
+    b"1.0", b"2" or b"3"; ``length`` the body's in bytes, 0 for none, UNKNOWN_LENGTH if it ends when it ends. ``plain``
+    if no field frames it, steers the connection or claims to speak for another client: nobody need look for one.
     """
 
     __slots__ = (
@@ -33,6 +34,7 @@ class Request:
         "length",
         "method",
         "path",
+        "plain",
         "query",
         "scheme",
         "target",
@@ -64,6 +66,7 @@ class Request:
         self.version = version
         self.length = length
         self.body = body
+        self.plain = False
 
     def with_headers(self, headers: Headers) -> Request:
         """The same request with other fields and no body."""
@@ -88,14 +91,15 @@ class Request:
 class FieldBlock:
     """Header fields that never change, with their wire form ready made: what a stored answer is served from."""
 
-    __slots__ = ("fields", "wire")
+    __slots__ = ("complete", "fields", "wire")
 
     def __init__(self, fields: Headers) -> None:
         self.fields = fields
         self.wire = serialize(fields)
+        self.complete = b"date" in fields and b"content-length" not in fields  # nothing to add, nothing to leave out
 
 
-NO_FIELDS = FieldBlock({})
+NO_FIELDS: Final = FieldBlock({})
 
 
 class Response:

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
+from typing import Final
 
 from edgeproxy.http.headers import members, tokens
 from edgeproxy.http.message import Response
 
-IDENTITY = b"identity"
+IDENTITY: Final = b"identity"
 
 # The codings this server can make, the one it likes best first: it decides between equal weights.
-PREFERENCE: tuple[bytes, ...] = (b"br", b"zstd", b"gzip")
+PREFERENCE: Final[tuple[bytes, ...]] = (b"br", b"zstd", b"gzip")
 
-_ALIASES: dict[bytes, bytes] = {b"x-gzip": b"gzip", b"x-compress": b"compress"}  # RFC 9110 §8.4.1
-_MEMBER = re.compile(rb"([!#$%&'*+.^_`|~0-9a-z-]+)(?:[ \t]*;[ \t]*q=(0(?:\.\d{0,3})?|1(?:\.0{0,3})?))?")
-_MEMO_LONGEST = 256  # longer values are parsed, but not remembered
-_UNASKED = 0.0001  # identity that nobody named is acceptable, behind everything that somebody did
+_ALIASES: Final[dict[bytes, bytes]] = {b"x-gzip": b"gzip", b"x-compress": b"compress"}  # RFC 9110 §8.4.1
+_MEMBER: Final = re.compile(rb"([!#$%&'*+.^_`|~0-9a-z-]+)(?:[ \t]*;[ \t]*q=(0(?:\.\d{0,3})?|1(?:\.0{0,3})?))?")
+_WEIGHT: Final = re.compile(rb"q[ \t]*=[ \t]*(0(?:\.\d{0,3})?|1(?:\.0{0,3})?)")
+_MEMO_LONGEST: Final = 256  # longer values are parsed, but not remembered
+_UNASKED: Final = 0.0001  # identity that nobody named is acceptable, behind everything that somebody did
 
 
 def accepted_encodings(value: bytes | None, preference: tuple[bytes, ...] = PREFERENCE) -> tuple[bytes, ...]:
@@ -40,6 +42,17 @@ def normalize_encoding(value: bytes | None) -> bytes:
     if not value:
         return IDENTITY
     return _normalized(value) if len(value) <= _MEMO_LONGEST else _normalize(value)
+
+
+def normalize_weights(value: bytes) -> bytes:
+    """A canonical form of Accept, Accept-Charset or Accept-Language (RFC 9110 §12.5).
+
+    Members are in lower case, by falling weight and then by name, each with its weight unless that is 1. A value with a
+    parameter in quotes stays as it is.
+    """
+    if b'"' in value:
+        return value
+    return _weights_normalized(value) if len(value) <= _MEMO_LONGEST else _normalize_weights(value)
 
 
 def vary_on(response: Response, name: bytes) -> None:
@@ -71,7 +84,25 @@ def _accepted(value: bytes, preference: tuple[bytes, ...]) -> tuple[bytes, ...]:
     return _rank(_weights(value), preference)
 
 
-_normalized = lru_cache(maxsize=1024)(_normalize)
+_normalized: Final = lru_cache(maxsize=1024)(_normalize)
+
+
+def _normalize_weights(value: bytes) -> bytes:
+    ranked: set[tuple[float, bytes]] = set()
+    for member in members(value.lower()):
+        name, *parameters = [part.strip(b" \t") for part in member.split(b";")]
+        weight = 1.0
+        for parameter in parameters:
+            told = _WEIGHT.fullmatch(parameter)
+            if told is None:
+                name += b";" + parameter
+            else:
+                weight = float(told[1])
+        ranked.add((-weight, name))
+    return b",".join([name if weight == -1 else b"%b;q=%g" % (name, -weight) for weight, name in sorted(ranked)])
+
+
+_weights_normalized = lru_cache(maxsize=1024)(_normalize_weights)
 
 
 def _weights(value: bytes) -> dict[bytes, float]:

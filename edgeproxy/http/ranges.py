@@ -15,6 +15,8 @@ Range = tuple[int, int]
 
 _RANGE_SPEC = re.compile(rb"(\d{1,18})-(\d{1,18})?|-(\d{1,18})")
 
+_CONTENT_RANGE = re.compile(rb"bytes (\d{1,18})-(\d{1,18})/(\d{1,18})", re.IGNORECASE)
+
 
 class Unsatisfiable(Enum):
     """What :func:`parse_range` returns when no range asked for exists: the answer is 416."""
@@ -63,6 +65,16 @@ def content_range(part: Range, length: int | None) -> bytes:
     return b"bytes %d-%d/%b" % (*part, b"*" if length is None else b"%d" % length)
 
 
+def parse_content_range(value: bytes) -> tuple[Range, int] | None:
+    """The part and the whole's length in bytes that a Content-Range tells; None if it is invalid (RFC 9110 §14.4), of
+    another unit, or the length is unknown."""
+    match = _CONTENT_RANGE.fullmatch(value)
+    if match is None:
+        return None
+    first, last, length = int(match[1]), int(match[2]), int(match[3])
+    return ((first, last), length) if first <= last < length else None
+
+
 def unsatisfied_range(length: int) -> bytes:
     """The Content-Range of a 416."""
     return b"bytes */%d" % length
@@ -89,12 +101,12 @@ def multipart_end(boundary: bytes) -> bytes:
     return b"\r\n--%b--\r\n" % boundary
 
 
-def multipart_body(body: bytes, ranges: list[Range], content_type: bytes | None, boundary: bytes) -> bytes:
-    """The multipart/byteranges body (RFC 9110 §14.6) with these ranges of ``body``; ``content_type`` is the whole's."""
-    view = memoryview(body)
-    pieces: list[bytes | memoryview] = []
-    for first, last in ranges:
-        pieces += part_head((first, last), len(body), content_type, boundary), view[first : last + 1]
+def multipart_body(parts: list[tuple[Range, bytes]], length: int, content_type: bytes | None, boundary: bytes) -> bytes:
+    """The multipart/byteranges body (RFC 9110 §14.6) with these parts of a body of ``length`` bytes, whose type is
+    ``content_type``."""
+    pieces: list[bytes] = []
+    for part, data in parts:
+        pieces += part_head(part, length, content_type, boundary), data
     pieces.append(multipart_end(boundary))
     return b"".join(pieces)
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from typing import Final
 
 from edgeproxy.config.schema import LimitsConfig
 from edgeproxy.errors import EdgeError, Kind
 
-WRITE_HIGH_WATER = 256 * 1024
-LINGER_TIME = 2.0
+WRITE_HIGH_WATER: Final = 256 * 1024
+LINGER_TIME: Final = 2.0
 
-_UNCONNECTED = asyncio.Transport()
+_UNCONNECTED: Final = asyncio.Transport()
 
 
 class Flow(asyncio.Protocol):

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from http import HTTPStatus
+from typing import Final
 
 from edgeproxy.http.dates import format_date
-from edgeproxy.http.headers import serialize
+from edgeproxy.http.headers import Headers, serialize, write
 from edgeproxy.http.message import Request, Response
 
-_REASONS = {status.value: status.phrase for status in HTTPStatus} | {499: "Client Closed Request"}
-_STATUS_LINES = {status: f"HTTP/1.1 {status} {phrase}\r\n".encode() for status, phrase in _REASONS.items()}
+_REASONS: Final = {status.value: status.phrase for status in HTTPStatus} | {499: "Client Closed Request"}
+_STATUS_LINES: Final[dict[int, bytes]] = {
+    status: f"HTTP/1.1 {status} {phrase}\r\n".encode() for status, phrase in _REASONS.items()
+}
 
-CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
-COPIED = 4096  # bytes of a body that cost less to copy than to hand over apart
-_NO_BODY = frozenset((204, 304))
+CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
+COPIED: Final = 4096  # bytes of a body that cost less to copy than to hand over apart
+LENGTHS_KEPT: Final = 4096  # a look-up costs a quarter of formatting
+_NO_BODY: Final[frozenset[int]] = frozenset((204, 304))
+_LENGTH_LINES: Final[dict[int, bytes]] = {}
 
 
 def has_body(request: Request, status: int) -> bool:
@@ -28,37 +33,45 @@ def whole(
     """An answer that is all here, in two parts to be written one after the other: the head with a small body behind it,
     and a body too large to be copied, else b"". ``wall`` tells wall time in seconds."""
     status = response.status
-    if request.method != b"HEAD" and status not in _NO_BODY:
-        fields = _fields(response, wall)
-        connection = b"\r\n" if keep_alive and request.version == b"1.1" else _connection(request, keep_alive) + b"\r\n"
-        length = b"content-length: %d\r\n" % len(body)
-        status_line = _STATUS_LINES.get(status) or _status_line(response)
-        if len(body) > COPIED:
-            return b"".join((status_line, response.shared.wire, fields, length, connection)), body
-        return b"".join((status_line, response.shared.wire, fields, length, connection, body)), b""
-    length = b""
-    told = response.get(b"content-length")
-    if body or (told is not None and status != 204):  # what a GET would have had (RFC 9110 §8.6)
-        length = b"content-length: %b\r\n" % (told or b"%d" % len(body))
-    fields = _fields(response, wall)
-    connection = _connection(request, keep_alive)
-    return b"".join((_status_line(response), response.shared.wire, fields, length, connection, b"\r\n")), b""
+    bodied = status not in _NO_BODY and request.method != b"HEAD"
+    pieces = [_STATUS_LINES.get(status) or _status_line(response)]
+    told = None if bodied else response.get(b"content-length")
+    _write_fields(response, wall, pieces)
+    if bodied:
+        pieces.append(_length_line(len(body)))
+    elif body or (told is not None and status != 204):  # what a GET would have had (RFC 9110 §8.6)
+        pieces.append(b"content-length: %b\r\n" % (told or b"%d" % len(body)))
+    if not keep_alive or request.version != b"1.1":
+        pieces.append(_connection(request, keep_alive))
+    pieces.append(b"\r\n")
+    if not bodied:
+        return b"".join(pieces), b""
+    if len(body) > COPIED:
+        return b"".join(pieces), body
+    pieces.append(body)
+    return b"".join(pieces), b""
 
 
 def streamed(
     request: Request, response: Response, length: int | None, wall: Callable[[], float], keep_alive: bool
 ) -> tuple[bytes, bool]:
     """The head of an answer whose body follows, and whether the body goes in chunks."""
-    connection = _connection(request, keep_alive)
+    chunked = length is None and request.version == b"1.1"
+    pieces = [_status_line(response)]
+    _write_fields(response, wall, pieces)
+    pieces.append(_connection(request, keep_alive))
     if length is not None:
-        framing = b"content-length: %d\r\n" % length
-    elif request.version == b"1.1":
-        framing = b"transfer-encoding: chunked\r\n"
-    else:
-        framing = b""
-    fields = _fields(response, wall)
-    head = b"".join((_status_line(response), response.shared.wire, fields, connection, framing, b"\r\n"))
-    return head, length is None and request.version == b"1.1"
+        pieces.append(_length_line(length))
+    elif chunked:
+        pieces.append(b"transfer-encoding: chunked\r\n")
+    pieces.append(b"\r\n")
+    return b"".join(pieces), chunked
+
+
+def interim(status: int, fields: Headers) -> bytes:
+    """A 1xx answer before the final one (RFC 9110 §15.2)."""
+    line = _STATUS_LINES.get(status) or b"HTTP/1.1 %d \r\n" % status
+    return b"%b%b\r\n" % (line, serialize(fields) if fields else b"")
 
 
 def switching(response: Response) -> bytes:
@@ -70,16 +83,26 @@ def _status_line(response: Response) -> bytes:
     return _STATUS_LINES.get(response.status) or b"HTTP/1.1 %d \r\n" % response.status
 
 
-def _fields(response: Response, wall: Callable[[], float]) -> bytes:
-    """The answer's own field lines, with a Date if the shared ones have none (RFC 9110 §6.6.1), and without
-    Content-Length, which the framing writes."""
-    own, shared = response.own, response.shared.fields
-    if b"content-length" in own or b"content-length" in shared:
+def _write_fields(response: Response, wall: Callable[[], float], pieces: list[bytes]) -> None:
+    """The answer's field lines, with a Date if there is none (RFC 9110 §6.6.1), and without Content-Length, which the
+    framing writes."""
+    own, shared = response.own, response.shared
+    if b"content-length" in own or not shared.complete:
         response.drop(b"content-length")
-        own, shared = response.own, response.shared.fields
-    if b"date" not in shared and b"date" not in own:
-        own[b"date"] = format_date(wall())
-    return serialize(own)
+        own, shared = response.own, response.shared
+        if b"date" not in own and b"date" not in shared.fields:
+            own[b"date"] = format_date(wall())
+    pieces.append(shared.wire)
+    write(own, pieces)
+
+
+def _length_line(length: int) -> bytes:
+    line = _LENGTH_LINES.get(length)
+    if line is None:
+        line = b"content-length: %d\r\n" % length
+        if len(_LENGTH_LINES) < LENGTHS_KEPT:
+            _LENGTH_LINES[length] = line
+    return line
 
 
 def _connection(request: Request, keep_alive: bool) -> bytes:

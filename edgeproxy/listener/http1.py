@@ -9,19 +9,16 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Coroutine
-from typing import TYPE_CHECKING, Any, cast
-
-import httptools
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from edgeproxy.errors import EdgeError, Kind
 from edgeproxy.http.body import Body, Pipe, Tunnel
-from edgeproxy.http.framing import check_upgrade, expects_continue, frame, is_other_protocol, keep_trailers, too_large
-from edgeproxy.http.headers import Headers, add, serialize
+from edgeproxy.http.headers import Headers
 from edgeproxy.http.message import Request, Response
 from edgeproxy.listener import heads
 from edgeproxy.listener.answer_body import write_body
-from edgeproxy.listener.client_body import ClientBody
-from edgeproxy.listener.flow import WRITE_HIGH_WATER, Flow
+from edgeproxy.listener.flow import WRITE_HIGH_WATER
+from edgeproxy.listener.requests import UNREAD_LIMIT, Requests
 from edgeproxy.listener.tunnel import carry
 from edgeproxy.pipeline.exchange import Exchange, Peer
 from edgeproxy.pipeline.runner import refuse, serve
@@ -29,43 +26,21 @@ from edgeproxy.pipeline.runner import refuse, serve
 if TYPE_CHECKING:
     from edgeproxy.listener.server import Endpoint, Server
 
-PIECE = 16 * 1024  # bytes parsed at once where something unbounded may hide in them
-CHUNK_LINES = 16  # bytes that frame one chunk of a body: its size in hexadecimal, two CRLF, a short extension
-UNREAD_LIMIT = 64 * 1024  # bytes of an unwanted request body that are read over to keep the connection
-LINGER_LIMIT = 1024 * 1024  # bytes taken from a refused client before it is cut off
-PIPELINE_LIMIT = 64
-
-_UNMEASURED = 1 << 60  # as a head's size: longer than any limit, so it is measured
-_ONCE: frozenset[bytes] = frozenset((b"authorization", b"proxy-authorization"))  # RFC 9110 §11.6.2: no list
-_NOBODY = Peer("", 0, "", "", None)
+LINGER_LIMIT: Final = 1024 * 1024  # bytes taken from a refused client before it is cut off
+PIPELINE_LIMIT: Final = 64
 
 
-class Http1Connection(Flow):
+class Http1Connection(Requests):
     """One client connection; also the Writer its exchanges answer on."""
 
     def __init__(self, server: Server, endpoint: Endpoint, peer: Peer | None = None) -> None:
-        super().__init__(server.limits, server.clock.monotonic)
-        self._server = server
-        self._endpoint = endpoint
+        super().__init__(server, endpoint, peer)
         self._told = peer
-        self._peer = peer or _NOBODY
-        limits = server.limits
-        self._head_limit = limits.head_size
-        self._line_limit = limits.header_count
-        self._idle_timeout = limits.idle_timeout
-        self._parser = httptools.HttpRequestParser(self)
-        self._url = b""
-        self._fields: Headers = {}
-        self._repeats = 0  # field lines beside the first of their name
-        self._head_size = 0  # bytes of an unfinished head, or of what frames a body and was not paid for by its content
-        self._passed = 0  # heads and bodies that were complete
-        self._body: ClientBody | None = None  # of the message being parsed
-        self._body_size = 0
-        self._unread = 0  # bytes of it that were thrown away
+        self._wall = server.clock.wall
+        self._idle_timeout = server.limits.idle_timeout
         self._current: Exchange | None = None
         self._queue: deque[Exchange] = deque()
         self._task: asyncio.Task[None] | None = None
-        self._last: Exchange | None = None  # the exchange after which the connection closes
         self._refused = False  # the client may still be sending what was refused
         self._tail: bytes | None = None  # bytes behind a head that asked for an upgrade
         self._tunnel: Pipe | None = None
@@ -127,123 +102,6 @@ class Http1Connection(Flow):
         self._deaf = True
         return self._last is not None and self._body is None
 
-    # The parser's side.
-
-    def _parse(self, data: bytes) -> None:
-        size = len(data)
-        if size > PIECE and (self._body is None or self._body.length is None):
-            for start in range(0, size, PIECE):
-                self.data_received(data[start : start + PIECE])
-            return
-        passed = self._passed
-        if not passed and is_other_protocol(data):
-            self._refuse(EdgeError(Kind.VERSION, "client"))
-            return
-        self._head_size += size
-        try:
-            self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade as upgrade:
-            self._upgrade_asked(data[upgrade.args[0] :])
-        except httptools.HttpParserError as error:
-            if isinstance(cause := error.__context__, EdgeError):
-                self._refuse(cause)
-            elif not self._deaf:
-                self._refuse(EdgeError(Kind.BAD_REQUEST, "client", str(error)))
-        else:
-            if self._passed != passed:
-                self._head_size = 0
-            elif self._head_size > self._head_limit and not self._deaf:
-                self._refuse(too_large(self._url, self._head_limit, in_body=self._body is not None))
-            elif self._body is not None:
-                self._head_size = max(self._head_size, 0)
-            elif self._head_size == size:  # the first bytes of a head: it must be whole in time
-                self.deadline = self._clock() + self._limits.head_timeout
-
-    def on_url(self, url: bytes) -> None:
-        self._url += url
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        fields = self._fields
-        name = name.lower()
-        if name in fields:
-            self._repeats += 1
-            if name in _ONCE:
-                raise EdgeError(Kind.BAD_REQUEST, "client", f"two {name.decode()} fields")
-            if self._repeats > self._line_limit:
-                raise EdgeError(Kind.HEAD_TOO_LARGE, "client")
-            add(fields, name, value)
-        else:
-            fields[name] = value
-
-    def on_headers_complete(self) -> None:
-        self._passed += 1
-        url, fields = self._url, self._fields
-        self._url = b""
-        self._fields = {}
-        if self._deaf or self._last is not None:
-            return
-        if self._head_size > self._head_limit and len(url) + len(serialize(fields)) > self._head_limit:
-            raise too_large(url, self._head_limit, in_body=False)
-        repeats = self._repeats
-        if len(fields) + repeats > self._line_limit:
-            raise EdgeError(Kind.HEAD_TOO_LARGE, "client")
-        if repeats:
-            self._repeats = 0
-        parser = self._parser
-        request = frame(parser.get_method(), url, parser.get_http_version(), fields, self._endpoint.scheme)
-        if b"upgrade" in fields:
-            check_upgrade(request, asked=parser.should_upgrade())
-        if request.length:
-            self._expect_body(request)
-        exchange = Exchange(request, self._peer, self._clock())
-        if not parser.should_keep_alive():
-            self._last = exchange
-        if self._current is None and not self._queue and not self.paused_writing:
-            self._begin(exchange)
-        else:
-            self._queue.append(exchange)
-            if len(self._queue) == 1:
-                self.hold()
-            elif len(self._queue) == PIPELINE_LIMIT:
-                self._last = exchange
-
-    def on_body(self, data: bytes) -> None:
-        body = self._body
-        if body is None:
-            return
-        self._body_size += len(data)
-        self._head_size -= 2 * len(data) + CHUNK_LINES
-        self.deadline = self._clock() + self._limits.body_timeout
-        if self._body_size > self._limits.body_size:
-            self._refuse(EdgeError(Kind.BODY_TOO_LARGE, "client"))
-        elif body.closed:
-            self._unread += len(data)
-            if self._unread > UNREAD_LIMIT:
-                self.close(linger=True)
-        else:
-            body.feed(data)
-
-    def on_message_complete(self) -> None:
-        body = self._body
-        if body is not None:
-            trailers = self._fields
-            if len(trailers) + self._repeats > self._line_limit:
-                raise EdgeError(Kind.HEAD_TOO_LARGE, "client")
-            self._body = None
-            self._fields = {}
-            self._repeats = 0
-            self._passed += 1
-            self._head_size = _UNMEASURED  # unless another head follows in the same piece, it is nothing
-            body.finish(keep_trailers(trailers) if trailers else None)
-
-    def _expect_body(self, request: Request) -> None:
-        if request.length > self._limits.body_size:
-            raise EdgeError(Kind.BODY_TOO_LARGE, "client")
-        expected = expects_continue(request)
-        self._body_size = self._unread = 0
-        request.body = self._body = ClientBody(request.length, self, self._send_continue if expected else None)
-        self.deadline = self._clock() + self._limits.body_timeout
-
     def _upgrade_asked(self, tail: bytes) -> None:
         """llhttp stops behind a head that asks for an upgrade, whether or not anybody will grant it."""
         self._head_size = 0
@@ -254,11 +112,22 @@ class Http1Connection(Flow):
     def _upgrade_over(self) -> None:
         """Nobody took the upgrade: what follows is HTTP again."""
         tail, self._tail = self._tail, None
-        self._parser = httptools.HttpRequestParser(self)
+        self._begin_anew()
         if tail and not self._deaf:
             self._parse(tail)
 
     # The exchange's side.
+
+    def _take(self, exchange: Exchange) -> None:
+        """Begin an exchange, or let it wait its turn."""
+        if self._current is None and not self._queue and not self.paused_writing:
+            self._begin(exchange)
+        else:
+            self._queue.append(exchange)
+            if len(self._queue) == 1:
+                self.hold()
+            elif len(self._queue) == PIPELINE_LIMIT:
+                self._last = exchange
 
     def _begin(self, x: Exchange) -> None:
         self._current = x
@@ -269,9 +138,14 @@ class Http1Connection(Flow):
     def send(self, x: Exchange, response: Response) -> None:
         body = cast("bytes", response.body)
         keep_alive = self._stays_after(x)
-        self.write(*heads.whole(x.request, response, body, self._server.clock.wall, keep_alive))
+        head, rest = heads.whole(x.request, response, body, self._wall, keep_alive)
+        self.write(head, rest)
         x.sent = len(body)
         self._over(x, keep_alive)
+
+    def interim(self, x: Exchange, status: int, fields: Headers) -> None:
+        if self._current is x and x.response is None and x.request.version == b"1.1" and not self._closing:
+            self.transport.write(heads.interim(status, fields))
 
     async def stream(self, x: Exchange, response: Response) -> None:
         body = cast("Body", response.body)
@@ -287,7 +161,7 @@ class Http1Connection(Flow):
         if length is None and x.request.version != b"1.1":
             self._last = x  # only the end of the connection can end this body
         keep_alive = self._stays_after(x)
-        head, chunked = heads.streamed(x.request, response, length, self._server.clock.wall, keep_alive)
+        head, chunked = heads.streamed(x.request, response, length, self._wall, keep_alive)
         self.transport.write(head)
         try:
             await write_body(self, x, response, body, chunked=chunked)
@@ -315,9 +189,6 @@ class Http1Connection(Flow):
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
         self._task = self._server.spawn(work)
-
-    def _send_continue(self) -> None:
-        self.transport.write(heads.CONTINUE)
 
     def _stays_after(self, x: Exchange) -> bool:
         """Whether the connection serves on after ``x``, whose answer is about to be written."""

@@ -13,7 +13,7 @@ from typing import Any
 from edgeproxy.clock import Clock
 from edgeproxy.config.schema import LimitsConfig, ListenerConfig
 from edgeproxy.config.snapshot import Snapshot
-from edgeproxy.listener import proxy_protocol
+from edgeproxy.listener import plain, proxy_protocol
 from edgeproxy.listener.http1 import Http1Connection
 from edgeproxy.listener.tls import Certificates, describe
 from edgeproxy.observe.metrics import Metrics
@@ -62,6 +62,7 @@ class Server:
         self.snapshot = snapshot
         self.clock = clock
         self.draining = False
+        self.reader = plain.Reader()
         self._loop = asyncio.get_running_loop()
         self.call_soon = self._loop.call_soon
         self._connections: set[Http1Connection] = set()

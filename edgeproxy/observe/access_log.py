@@ -10,29 +10,32 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Sequence
 from json.encoder import encode_basestring_ascii
-from typing import Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 from edgeproxy.observe.metrics import Metrics
-from edgeproxy.observe.record import Record, cache_label
+from edgeproxy.observe.record import cache_label
 from edgeproxy.observe.redact import SENSITIVE, redactor
 from edgeproxy.observe.sink import Sink
 
-Lines = Callable[[Sequence[Record], float], bytes]
+if TYPE_CHECKING:
+    from edgeproxy.pipeline.exchange import Exchange
+
+Lines = Callable[[Sequence["Exchange"], float], bytes]
 Escape = Callable[[bytes], str]
 
-LINE = 4096
+LINE: Final = 4096
 
 # Characters a field may take after escaping; together with what is the operator's own they stay under LINE.
 _TARGET, _REFERER, _AGENT, _HOST, _ID, _WORD = 1400, 700, 500, 260, 64, 40
-_OWN = 160
+_OWN: Final = 160
 
-_CUT = "..."
+_CUT: Final = "..."
 
-_MEMO = 4096
-_MEMO_VALUE = 512
+_MEMO: Final = 4096
+_MEMO_VALUE: Final = 512
 
-_MILLISECONDS = tuple(f"{number:03d}" for number in range(1000))  # a look-up is a third of formatting
-_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+_MILLISECONDS: Final = tuple(f"{number:03d}" for number in range(1000))  # a look-up is a third of formatting
+_MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
 class AccessLog:
@@ -48,7 +51,7 @@ class AccessLog:
         self.sink = Sink(target, metrics)
         self._lines = formatter(format, sensitive)
 
-    def write(self, records: Sequence[Record], offset: float) -> None:
+    def write(self, records: Sequence[Exchange], offset: float) -> None:
         self.sink.write(self._lines(records, offset))
 
     def __repr__(self) -> str:
@@ -68,40 +71,44 @@ def _json_lines(redact: Callable[[bytes], bytes]) -> Lines:
     hosts = _Escaped(_json_text, _HOST)
     words = _Escaped(_json_text, _WORD)
 
-    def common(record: Record) -> tuple[str, str]:
-        """The two pieces of a line that many records of a batch share."""
-        request, _client, _id, status, _sent, verdict, route, endpoint, error, _started, _ended, tags = record
-        before = f',"method":"{words[request.method]}","scheme":"{words[request.scheme]}"'
+    def common(x: Exchange) -> tuple[str, str]:
+        """The two pieces of a line that many exchanges of a batch share."""
+        request = x.request
+        before = f',"method":"{words.of(request.method)}","scheme":"{words.of(request.scheme)}"'
         after = (
-            f',"version":"{words[request.version]}","status":{status}'
-            f',"route":{quote(route[:_OWN])},"cache":"{cache_label(verdict)}"'
+            f',"version":"{words.of(request.version)}","status":{x.status}'
+            f',"route":{quote(x.route.name[:_OWN])},"cache":"{cache_label(x.verdict)}"'
         )
-        for name, value in (("endpoint", endpoint), ("error", error), ("tags", ",".join(tags))):
+        for name, value in (("endpoint", x.endpoint), ("error", x.error), ("tags", ",".join(x.tags))):
             if value:
                 after += f',"{name}":{quote(value[:_OWN])}'
         return before, after
 
-    def lines(records: Sequence[Record], offset: float) -> bytes:
+    def lines(records: Sequence[Exchange], offset: float) -> bytes:
         out: list[str] = []
         shared: dict[tuple[object, ...], tuple[str, str]] = {}
         second, stamp = -1, ""
-        for record in records:
-            request, client, id_, status, sent, verdict, route, endpoint, error, started, ended, tags = record
+        for x in records:
+            request, ended = x.request, x.ended
             wall = ended + offset
             if wall - second >= 1:  # records are in the order they ended in
                 second = int(wall)
                 stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
-            key = (request.method, request.scheme, request.version, status, verdict, route, endpoint, error, tags)
+            key = (
+                *(request.method, request.scheme, request.version),
+                *(x.status, x.verdict, x.route.name, x.endpoint, x.error, x.tags),
+            )
             pieces = shared.get(key)
             if pieces is None:
-                pieces = shared[key] = common(record)
+                pieces = shared[key] = common(x)
             fields = request.headers
             out.append(
-                f'{{"time":"{stamp}.{_MILLISECONDS[int((wall - second) * 1000)]}Z","client":{quote(client)}{pieces[0]}'
-                f',"host":"{hosts[request.host]}","target":"{targets[request.target]}"{pieces[1]}'
-                f',"bytes":{sent},"duration":{ended - started:.6f},"id":{quote(id_[:_ID].decode("latin-1"))}'
-                f',"referer":"{referers[fields.get(b"referer", b"")]}"'
-                f',"user_agent":"{agents[fields.get(b"user-agent", b"")]}"}}\n'
+                f'{{"time":"{stamp}.{_MILLISECONDS[int((wall - second) * 1000)]}Z"'
+                f',"client":{quote(x.client)}{pieces[0]}'
+                f',"host":"{hosts.of(request.host)}","target":"{targets.of(request.target)}"{pieces[1]}'
+                f',"bytes":{x.sent},"duration":{ended - x.started:.6f},"id":{quote(x.id[:_ID].decode("latin-1"))}'
+                f',"referer":"{referers.of(fields.get(b"referer", b""))}"'
+                f',"user_agent":"{agents.of(fields.get(b"user-agent", b""))}"}}\n'
             )
         return "".join(out).encode("ascii")
 
@@ -114,19 +121,21 @@ def _combined_lines(redact: Callable[[bytes], bytes]) -> Lines:
     agents = _Escaped(_combined_text, _AGENT)
     words = _Escaped(_combined_text, _WORD)
 
-    def lines(records: Sequence[Record], offset: float) -> bytes:
+    def lines(records: Sequence[Exchange], offset: float) -> bytes:
         out: list[str] = []
         second, stamp = -1, ""
-        for request, client, _id, status, sent, _verdict, _route, _endpoint, _error, _started, ended, _tags in records:
-            if int(ended + offset) != second:
-                second = int(ended + offset)
+        for x in records:
+            wall = x.ended + offset
+            if wall - second >= 1 or wall < second:
+                second = int(wall)
                 now = time.gmtime(second)
                 stamp = time.strftime(f"%d/{_MONTHS[now.tm_mon - 1]}/%Y:%H:%M:%S +0000", now)
+            request = x.request
             fields = request.headers
             out.append(
-                f'{client or "unix:"} - - [{stamp}] "{words[request.method]} {targets[request.target]}'
-                f' HTTP/{words[request.version]}" {status} {sent} "{referers[fields.get(b"referer", b"-")]}"'
-                f' "{agents[fields.get(b"user-agent", b"-")]}"\n'
+                f'{x.client or "unix:"} - - [{stamp}] "{words.of(request.method)} {targets.of(request.target)}'
+                f' HTTP/{words.of(request.version)}" {x.status} {x.sent} "{referers.of(fields.get(b"referer", b"-"))}"'
+                f' "{agents.of(fields.get(b"user-agent", b"-"))}"\n'
             )
         return "".join(out).encode("ascii", "replace")
 
@@ -145,7 +154,7 @@ def _combined_text(value: bytes) -> str:
     return "".join([chr(byte) if 0x20 <= byte < 0x7F and byte not in b'"\\' else f"\\x{byte:02X}" for byte in value])
 
 
-class _Escaped(dict[bytes, str]):
+class _Escaped:
     """From a value to ``text`` of it after ``redact``, cut so that it takes ``width`` characters at most.
 
     Remembers the usual values, for agents, hosts and targets repeat; long ones are not kept and the number is bounded,
@@ -153,17 +162,24 @@ class _Escaped(dict[bytes, str]):
     """
 
     def __init__(self, text: Escape, width: int, redact: Callable[[bytes], bytes] | None = None) -> None:
-        super().__init__()
+        self._known: dict[bytes, str] = {}
         self._text = text
         self._width = width
         self._redact = redact
 
-    def __missing__(self, value: bytes) -> str:
+    def __len__(self) -> int:
+        return len(self._known)
+
+    def of(self, value: bytes) -> str:
+        known = self._known.get(value)
+        return self._learn(value) if known is None else known
+
+    def _learn(self, value: bytes) -> str:
         escaped = self._escape(value if self._redact is None else self._redact(value))
         if len(value) <= _MEMO_VALUE:
-            if len(self) >= _MEMO:
-                self.clear()
-            self[value] = escaped
+            if len(self._known) >= _MEMO:
+                self._known.clear()
+            self._known[value] = escaped
         return escaped
 
     def _escape(self, value: bytes) -> str:

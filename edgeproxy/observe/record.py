@@ -1,4 +1,4 @@
-"""One tuple an exchange, and once in a while a batch of them into metrics and the access log.
+"""Exchanges that ended, and once in a while a batch of them into metrics and the access log.
 
 The log phase runs between a hit's answer and the next request, so all it does is to append; everything else is done
 for a batch at a time in tight loops.
@@ -10,26 +10,24 @@ import asyncio
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from edgeproxy.clock import Clock
-from edgeproxy.http.message import Request
 from edgeproxy.observe.metrics import OTHER, Metrics
 
 if TYPE_CHECKING:
     from edgeproxy.pipeline.exchange import Exchange
 
-# request, client, id, status (0: none was sent), body bytes sent, verdict, route, endpoint, error, started, ended, tags
-Record = tuple[Request, str, bytes, int, int, bytes, str, str, str, float, float, tuple[str, ...]]
+Write = Callable[[Sequence["Exchange"], float], None]
 
-BATCH = 256
-INTERVAL = 0.5
+BATCH: Final = 256
+INTERVAL: Final = 0.5
 
-_METHODS = {m.encode(): m for m in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")}
-_STATUSES = ("none", "1xx", "2xx", "3xx", "4xx", "5xx")
+_METHODS: Final = {m.encode(): m for m in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")}
+_STATUSES: Final = ("none", "1xx", "2xx", "3xx", "4xx", "5xx")
 
 # RFC 9211 §2.2, and "unknown" for what no stage looked up.
-_FORWARDS = frozenset(("bypass", "method", "uri-miss", "vary-miss", "miss", "request", "stale", "partial"))
+_FORWARDS: Final = frozenset(("bypass", "method", "uri-miss", "vary-miss", "miss", "request", "stale", "partial"))
 
 
 @lru_cache(512)
@@ -53,10 +51,8 @@ class Observer:
     ``write`` takes a batch and wall time less monotonic time; None: no access log.
     """
 
-    def __init__(
-        self, metrics: Metrics, clock: Clock, write: Callable[[Sequence[Record], float], None] | None = None
-    ) -> None:
-        self._records: list[Record] = []
+    def __init__(self, metrics: Metrics, clock: Clock, write: Write | None = None) -> None:
+        self._records: list[Exchange] = []
         self._clock = clock
         self._monotonic = clock.monotonic
         self._timer: asyncio.TimerHandle | None = None
@@ -74,26 +70,11 @@ class Observer:
         self._errors = metrics.counter("edgeproxy_errors_total", "Exchanges that ended with an error.", ("kind",))
 
     def log(self, x: Exchange) -> None:
-        """The log hook."""
-        x.ended = ended = self._monotonic()
+        """The log hook. It keeps the exchange until the batch is full, but not its answer."""
+        x.ended = self._monotonic()
+        x.response = x.lookup = None
         records = self._records
-        response = x.response
-        records.append(
-            (
-                x.request,
-                x.client,
-                x.id,
-                0 if response is None else response.status,
-                x.sent,
-                x.verdict,
-                x.route.name,
-                x.endpoint,
-                x.error,
-                x.started,
-                ended,
-                x.tags,
-            )
-        )
+        records.append(x)
         if len(records) >= BATCH:
             self.flush()
 
@@ -125,32 +106,46 @@ class Observer:
         elif self.write is not None:
             self.write((), 0.0)  # lines may be waiting for another try
 
-    def _count(self, records: Sequence[Record]) -> None:
-        counts: dict[tuple[str, bytes, int, bytes], list[int]] = {}
-        cells_of: dict[tuple[str, str], list[float]] = {}
-        durations = self._durations
-        buckets = durations.buckets
-        for request, _client, _id, status, sent, verdict, route, _endpoint, error, started, ended, _tags in records:
-            key = (route, request.method, status, verdict)
-            count = counts.get(key)
-            if count is None:
-                count = counts[key] = [0, 0]
-            count[0] += 1
-            count[1] += sent
-            series = (route, cache_label(verdict))
-            cells = cells_of.get(series)
-            if cells is None:
-                cells = cells_of[series] = durations.cells(series)
-            duration = ended - started
-            cells[bisect_left(buckets, duration)] += 1
-            cells[-1] += duration
-            if error:
-                self._errors.inc(error)
-        for (route, method, status, verdict), (number, size) in counts.items():
-            self._requests.inc(
-                route, _METHODS.get(method, OTHER), _STATUSES[status // 100 % 6], cache_label(verdict), by=number
-            )
-            self._bytes.inc(route, by=size)
+    def _count(self, records: Sequence[Exchange]) -> None:
+        known: dict[tuple[str, bytes, int, bytes], _Series] = {}
+        for x in records:
+            key = (x.route.name, x.request.method, x.status, x.verdict)
+            series = known.get(key)
+            if series is None:
+                series = known[key] = self._open(x)
+            series.number += 1
+            series.size += x.sent
+            duration = x.ended - x.started
+            series.cells[0 if duration <= series.first else bisect_left(self._durations.buckets, duration)] += 1
+            series.cells[-1] += duration
+            if x.error:
+                self._errors.inc(x.error)
+        for series in known.values():
+            self._requests.inc(series.route, series.method, series.status, series.cache, by=series.number)
+            self._bytes.inc(series.route, by=series.size)
+
+    def _open(self, x: Exchange) -> _Series:
+        """What this exchange and those like it add up in."""
+        method, status = _METHODS.get(x.request.method, OTHER), _STATUSES[x.status // 100 % 6]
+        cache = cache_label(x.verdict)
+        cells = self._durations.cells((x.route.name, cache))
+        return _Series(x.route.name, method, status, cache, cells, self._durations.buckets[0])
 
     def __repr__(self) -> str:
         return f"<Observer {len(self._records)} records waiting>"
+
+
+class _Series:
+    """Exchanges of one batch that all metrics count alike; ``cells`` are the live numbers of their durations."""
+
+    __slots__ = ("cache", "cells", "first", "method", "number", "route", "size", "status")
+
+    def __init__(self, route: str, method: str, status: str, cache: str, cells: list[float], first: float) -> None:
+        self.route = route
+        self.method = method
+        self.status = status
+        self.cache = cache
+        self.cells = cells
+        self.first = first
+        self.number = 0
+        self.size = 0

@@ -15,6 +15,7 @@ from edgeproxy.http.headers import (
     tokens,
     without_hop_by_hop,
 )
+from edgeproxy.pipeline.exchange import Interim
 
 HEAD_LIMIT = 64 * 1024  # bytes of an answer's head, and of what stands between two pieces of its body
 FIELD_LIMIT = 256  # lines
@@ -35,6 +36,7 @@ class Answer:
         "_fault",
         "_head_only",
         "_interim",
+        "_on_interim",
         "_parser",
         "_repeats",
         "_tunnel",
@@ -56,9 +58,11 @@ class Answer:
         self._fault: EdgeError | None = None
         self.expect(head_only=False, tunnel=False)
 
-    def expect(self, *, head_only: bool, tunnel: bool) -> None:
-        """Begin anew, for a request by HEAD (``head_only``) or one that asks for an upgrade (``tunnel``)."""
+    def expect(self, *, head_only: bool, tunnel: bool, interim: Interim | None = None) -> None:
+        """Begin anew, for a request by HEAD (``head_only``) or one that asks for an upgrade (``tunnel``). ``interim``
+        takes the 1xx answers before the final one."""
         self._head_only = head_only
+        self._on_interim = interim
         self._tunnel = tunnel
         self._interim = self._repeats = self._unbounded = self.status = 0
         self.has_head = self.whole = self.until_eof = False
@@ -154,7 +158,7 @@ class Answer:
     # Inside.
 
     def _skip_interim(self, status: int) -> None:
-        """RFC 9110 §15.2: any number may come; 101 only when it was asked for (§7.8)."""
+        """RFC 9110 §15.2: any number may come, and is passed on; 101 only when it was asked for (§7.8)."""
         self._interim += 1
         if status == 101:
             if not (self._tunnel and self._parser.should_upgrade()):
@@ -165,6 +169,10 @@ class Answer:
                 self.fields.pop(name, None)  # RFC 9110 §8.6, RFC 9112 §6.1: not in a 1xx answer
         elif status < 100 or self._interim > INTERIM_LIMIT:
             raise self._invalid("an invalid status" if status < 100 else "too many interim answers")
+        elif status > 101 and self._on_interim is not None:  # 100 answers an Expect, which is never sent on
+            fields = without_hop_by_hop(self.fields)
+            fields.pop(b"content-length", None)
+            self._on_interim(status, fields)
 
     def _check_close(self, fields: Headers, bodiless: bool) -> None:
         """llhttp says that the connection does not persist, or that only its end ends the answer (RFC 9112 §6.3)."""

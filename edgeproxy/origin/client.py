@@ -81,7 +81,7 @@ class Connection(asyncio.Protocol):
 
     def send(self, call: Call, head: bytes) -> asyncio.Future[Response]:
         """Send a request; the future is its answer, or fails with EdgeError."""
-        self._answer.expect(head_only=call.method == b"HEAD", tunnel=call.tunnel)
+        self._answer.expect(head_only=call.method == b"HEAD", tunnel=call.tunnel, interim=call.interim)
         self.reused = self.answered
         self.answered = False
         self._busy = self.reusable = True

@@ -12,6 +12,7 @@ from typing import Any
 from edgeproxy.clock import Clock
 from edgeproxy.config.schema import PoolConfig
 from edgeproxy.errors import EdgeError, Kind
+from edgeproxy.http.loops import PSEUDONYM
 from edgeproxy.http.message import Request, Response
 from edgeproxy.observe.metrics import Metrics
 from edgeproxy.origin.client import Connection
@@ -26,13 +27,15 @@ _CLASSES = ("given_up", "1xx", "2xx", "3xx", "4xx", "5xx", "6xx", "7xx", "8xx", 
 
 
 class Pool:
-    """Endpoints that serve the same content; ``fallback`` is asked when none of them can answer."""
+    """Endpoints that serve the same content; ``fallback`` is asked when none of them can answer. ``node`` is what this
+    node is called in requests."""
 
-    def __init__(self, name: str, config: PoolConfig, clock: Clock, metrics: Metrics) -> None:
+    def __init__(self, name: str, config: PoolConfig, clock: Clock, metrics: Metrics, node: bytes = PSEUDONYM) -> None:
         """Raises ValueError if the configuration names a file that cannot be used."""
         self.name = name
         self.config = config
         self.fallback: Pool | None = None
+        self._node = node
         self._clock = clock
         self._members = Members(name, config, clock, self._ended)
         self._budget = Budget(config.retry.budget)
@@ -71,7 +74,8 @@ class Pool:
         """
         if x.request.method == b"OPTIONS" and hops_left(x.request.headers) == 0:
             return Response(204)  # RFC 9110 §7.6.2: not sent on, answered here
-        return await self.ask(x, Call(x.request, asyncio.get_running_loop().time() + self._total))
+        until = asyncio.get_running_loop().time() + self._total
+        return await self.ask(x, Call(x.request, until, x.interim, self._node))
 
     async def ask(self, x: Exchange, call: Call) -> Response:
         """``fetch`` for a call that other pools may have been asked already."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 from edgeproxy.errors import EdgeError, Kind
 from edgeproxy.http.body import Body
 from edgeproxy.http.framing import wants_tunnel
-from edgeproxy.http.headers import HOP_BY_HOP, Headers, lines, members, serialize
+from edgeproxy.http.headers import HOP_BY_HOP, Headers, lines, serialize
+from edgeproxy.http.loops import PSEUDONYM, marked, was_here
 from edgeproxy.http.message import Request
-
-PSEUDONYM = b"edgeproxy"
+from edgeproxy.pipeline.exchange import Interim
 
 # RFC 9110 §9.2.2: asking twice does what asking once does.
 IDEMPOTENT: frozenset[bytes] = frozenset((b"DELETE", b"GET", b"HEAD", b"OPTIONS", b"PUT", b"TRACE"))
@@ -24,7 +24,8 @@ class Call:
 
     ``payload`` is what follows the head at once: the whole body, framed, if it was here already. ``body`` is the rest,
     still to be read, None if there is none; ``begun`` once a part of it was read, so that it cannot be sent again.
-    ``until`` is when the exchange must have ended, in the loop's time. ``asked`` are the pools asked so far, by name.
+    ``node`` is what this node is called. ``interim`` takes the 1xx answers. ``until`` is when the exchange must have
+    ended, in the loop's time. ``asked`` are the pools asked so far, by name.
     """
 
     __slots__ = (
@@ -35,19 +36,23 @@ class Call:
         "begun",
         "body",
         "idempotent",
+        "interim",
         "method",
         "payload",
         "tunnel",
         "until",
     )
 
-    def __init__(self, request: Request, until: float) -> None:
+    def __init__(self, request: Request, until: float, interim: Interim | None = None, node: bytes = PSEUDONYM) -> None:
         """Raises EdgeError LOOP if the request has been here before. An OPTIONS must have hops left."""
         headers = request.headers
         method = request.method
+        if was_here(headers, node):
+            raise EdgeError(Kind.LOOP, "edge")
         self.method = method
         self.idempotent = method in IDEMPOTENT
         self.until = until
+        self.interim = interim
         self.asked: tuple[str, ...] = ()
         self.begun = False
         self.payload = b""
@@ -62,7 +67,7 @@ class Call:
         if method == b"OPTIONS" and (hops := hops_left(headers)) is not None:
             fields[b"max-forwards"] = b"%d" % (hops - 1)
         parts = [b"", *map(b": ".join, fields.items() if b"set-cookie" not in fields else lines(fields))]
-        parts += (_via(headers, request.version), _cdn_loop(headers))
+        parts += (_via(headers, request.version, node), b"cdn-loop: " + marked(headers, node))
         if self.tunnel:
             parts.append(b"connection: upgrade\r\nupgrade: " + headers[b"upgrade"])
         framing = self._frame(request.body, method)
@@ -121,18 +126,8 @@ def last_chunk(trailers: Headers | None) -> bytes:
     return b"0\r\n%b\r\n" % serialize(trailers) if trailers else b"0\r\n\r\n"
 
 
-def _via(headers: Headers, version: bytes) -> bytes:
+def _via(headers: Headers, version: bytes, node: bytes) -> bytes:
     """RFC 9110 §7.6.3: the version is the one the request came in."""
     before = headers.get(b"via")
-    own = version + b" " + PSEUDONYM
+    own = version + b" " + node
     return b"via: " + (own if before is None else before + b", " + own)
-
-
-def _cdn_loop(headers: Headers) -> bytes:
-    """RFC 8586 §2: a request that carries our own id has been here."""
-    before = headers.get(b"cdn-loop")
-    if before is None:
-        return b"cdn-loop: " + PSEUDONYM
-    if any(member.partition(b";")[0].strip().lower() == PSEUDONYM for member in members(before)):
-        raise EdgeError(Kind.LOOP, "edge")
-    return b"cdn-loop: " + before + b", " + PSEUDONYM

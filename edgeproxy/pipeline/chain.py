@@ -48,8 +48,9 @@ class Chain(NamedTuple):
 
 
 def overrides(stage: Middleware, phase: str) -> bool:
-    """Whether a stage takes part in a phase."""
-    return getattr(type(stage), phase) is not getattr(Middleware, phase) and stage.uses(phase)
+    """Whether a stage takes part in a phase, by a method of its own or by a function it has put in its place."""
+    hook = getattr(stage, phase)
+    return getattr(hook, "__func__", hook) is not getattr(Middleware, phase) and stage.uses(phase)
 
 
 def compile_chain(stages: Sequence[Middleware], log: Sequence[LogHook] = ()) -> Chain:

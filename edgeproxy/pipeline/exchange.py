@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
+from edgeproxy.http.headers import Headers
 from edgeproxy.http.message import Request, Response
 
 if TYPE_CHECKING:
@@ -45,6 +46,10 @@ class Detour(Protocol):
         """The exchange's answer; ``fetch`` and ``store`` are the pipeline's phases. Raises EdgeError."""
 
 
+# Passes an interim answer on: its status, 102 to 199, and its fields.
+Interim = Callable[[int, Headers], None]
+
+
 class Exchange:
     """One request and its answer.
 
@@ -54,8 +59,9 @@ class Exchange:
     client_address found a better one. claims: what a verified token says. tags: words for the log, added by stages.
     arrival: the rate limiter's theoretical arrival time for this key, monotonic seconds, 0.0 if nothing was counted.
     verdict: what the cache said, as Cache-Status parameters (RFC 9211), e.g. b"hit" or b"fwd=uri-miss; stored".
-    endpoint: the origin endpoint that answered. error: the metric label of the error it ended with. sent: body bytes
-    written to the client. started and ended: monotonic seconds. upgraded: the connection now carries another protocol.
+    endpoint: the origin endpoint that answered. status: the answer's, 0 if there is none. error: the metric label of
+    the error it ended with. sent: body bytes written to the client. interim: passes 1xx answers on, None while nobody
+    could take them. started and ended: monotonic seconds. upgraded: the connection now carries another protocol.
     """
 
     id: bytes = b""
@@ -65,6 +71,7 @@ class Exchange:
     verdict: bytes = b""
     endpoint: str = ""
     tries: int = 0
+    status: int = 0
     error: str = ""
     proxy_status: bytes = b""
     sent: int = 0
@@ -80,11 +87,12 @@ class Exchange:
         self.lookup: Detour | None = None
         self.response: Response | None = None
         self.claims: Mapping[str, Any] | None = None
+        self.interim: Interim | None = None
 
     def fork(self, request: Request) -> Exchange:
         """A sub-exchange for the same client and route, which may outlive this one; it is not logged."""
         own = Exchange(request, self.peer, self.started)
-        own.route = self.route
+        own.route, own.interim = self.route, self.interim
         own.client, own.id, own.claims, own.bot, own.tags = self.client, self.id, self.claims, self.bot, self.tags
         return own
 

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+from edgeproxy.http.message import Response
+from edgeproxy.pipeline.exchange import Exchange
+
 
 class Limiter:
     """Allows ``burst`` events at once and one more each ``interval`` seconds, per key.
@@ -62,3 +67,19 @@ class Limiter:
 
     def __repr__(self) -> str:
         return f"<Limiter {len(self._new)}+{len(self._old)} of {2 * self._half} keys>"
+
+
+class Gate:
+    """Lets exchanges through a limiter, by their ``key``; ``refuse`` makes the answer from the seconds to wait."""
+
+    def __init__(self, limiter: Limiter, key: Callable[[Exchange], bytes], refuse: Callable[[float], Response]) -> None:
+        self._limiter = limiter
+        self._key = key
+        self._refuse = refuse
+
+    def enter(self, x: Exchange) -> Response | None:
+        arrival = self._limiter.take(self._key(x), x.started)
+        if arrival < 0:
+            return self._refuse(-arrival)
+        x.arrival = arrival
+        return None

@@ -43,12 +43,16 @@ class Services:
     cache: Tiers
     http: Callable[[], aiohttp.ClientSession]
     """The session for outbound calls (key sets, feeds), made at first use, shared, closed with the worker."""
+    node: str = ""
+    """The name this node drew at its start, for where configuration gives it none."""
 
 
 class Middleware:
     """One stage of the pipeline, built once per configuration that uses it; its state lives as long as that stays.
 
-    Everything that depends on configuration alone happens in ``__init__``; per request only look-ups.
+    Everything that depends on configuration alone happens in ``__init__``; per request only look-ups. What every hit
+    passes may live in an engine module, compiled in the deployed build: ``__init__`` then assigns its function to the
+    hook's name.
     """
 
     name: ClassVar[str]
@@ -79,22 +83,22 @@ class Middleware:
         """Whether the stage, configured as it is, has anything to do in a phase it overrides. Asked once a snapshot."""
         return True
 
-    def request(self, x: Exchange) -> Verdict | Awaitable[Verdict]:
+    def request(self, x: Exchange, /) -> Verdict | Awaitable[Verdict]:
         """Before the cache look-up. A response ends the request phase and is the answer."""
         raise NotImplementedError
 
-    def fetch(self, x: Exchange) -> Verdict | Awaitable[Verdict]:
+    def fetch(self, x: Exchange, /) -> Verdict | Awaitable[Verdict]:
         """After a miss, before the origin. A response is taken in place of the origin's."""
         raise NotImplementedError
 
-    def store(self, x: Exchange, response: Response) -> Awaitable[None] | None:
+    def store(self, x: Exchange, response: Response, /) -> Awaitable[None] | None:
         """The origin's answer, before it is kept: what is changed here is changed in the kept copy."""
         raise NotImplementedError
 
-    def response(self, x: Exchange, response: Response) -> None:
+    def response(self, x: Exchange, response: Response, /) -> None:
         """Every answer, in reverse order, of the stages that were entered. Changes this copy only."""
         raise NotImplementedError
 
-    def log(self, x: Exchange) -> None:
+    def log(self, x: Exchange, /) -> None:
         """Always, exactly once, when the exchange has ended."""
         raise NotImplementedError

@@ -9,9 +9,11 @@ from __future__ import annotations
 import logging
 import traceback
 from collections.abc import Coroutine
+from functools import partial
 from typing import Any, Protocol
 
 from edgeproxy.errors import EdgeError, Kind, meaning
+from edgeproxy.http.headers import Headers
 from edgeproxy.http.message import NO_FIELDS, Response
 from edgeproxy.pipeline.chain import Responders
 from edgeproxy.pipeline.exchange import Exchange
@@ -27,6 +29,9 @@ class Writer(Protocol):
 
     async def stream(self, x: Exchange, response: Response) -> None:
         """Write an answer whose body is a Body, as it comes. Raises EdgeError if either side broke off."""
+
+    def interim(self, x: Exchange, status: int, fields: Headers) -> None:
+        """Write an interim answer (RFC 9110 §15.2), unless ``x`` has its final one or is not being answered now."""
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
         """Run the rest of the exchange in a task that is cancelled when the client leaves."""
@@ -50,8 +55,9 @@ def serve(x: Exchange, writer: Writer) -> None:
 def refuse(x: Exchange, error: EdgeError, writer: Writer) -> None:
     """Answer what is no request, past every stage but the log."""
     x.error = error.kind.value
-    x.response = error_response(error)
-    writer.send(x, x.response)
+    x.response = response = error_response(error)
+    x.status = response.status
+    writer.send(x, response)
     ended(x)
 
 
@@ -68,6 +74,7 @@ async def _continue(x: Exchange, writer: Writer) -> None:
     """Everything behind the inline stages: asynchronous stages, the cache's miss path, the origin."""
     chain = x.route.chain
     responders = chain.responders
+    x.interim = partial(writer.interim, x)
     try:
         response = None
         for step in chain.rest:
@@ -84,6 +91,7 @@ async def _continue(x: Exchange, writer: Writer) -> None:
         response = failure(x, error)
     except Exception as error:
         response = failure(x, error)
+    x.interim = None
     finish(x, response, responders)
     await _stream(x, writer, response)
 
@@ -116,6 +124,7 @@ def finish(x: Exchange, response: Response, responders: Responders) -> None:
         except Exception as error:
             report(error)
     x.response = response
+    x.status = response.status
     if response.filters is not None and type(response.body) is bytes:
         body = response.body
         for feed in response.filters:

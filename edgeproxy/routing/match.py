@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from edgeproxy.config.schema import MatchConfig
 from edgeproxy.config.snapshot import Route
@@ -30,12 +30,16 @@ class Candidate(NamedTuple):
     route: Route
 
 
+_SLASH: Final = 0x2F
+
+
 class Tier(NamedTuple):
-    """The candidates of one host, by path. Prefixes stand without a slash at their end; ``longest`` is a length."""
+    """The candidates of one host, by path. Prefixes stand without a slash at their end; ``lengths`` are theirs, the
+    longest first: one look-up for each finds the most specific."""
 
     exact: dict[bytes, tuple[Candidate, ...]]
     prefixes: dict[bytes, tuple[Candidate, ...]]
-    longest: int
+    lengths: tuple[int, ...]
     regexes: tuple[tuple[re.Pattern[bytes], Candidate], ...]
     rest: tuple[Candidate, ...]
 
@@ -96,17 +100,15 @@ class Router:
         if tiers is None:
             tiers = self._below(request.host) if self._wildcards else self._any
         path = request.path
-        for exact, prefixes, longest, regexes, rest in tiers:
+        for exact, prefixes, lengths, regexes, rest in tiers:
             if path in exact and (route := _first(exact[path], request)) is not None:
                 return route
-            if longest:
-                # No prefix is longer than the longest: cut the path there, at a segment's end.
-                end = len(path) if len(path) <= longest else path.rfind(b"/", 0, longest + 1)
-                while end > 0:
-                    candidates = prefixes.get(path[:end])
-                    if candidates is not None and (route := _first(candidates, request)) is not None:
+            for length in lengths:
+                candidates = prefixes.get(path[:length])
+                if candidates is not None and (len(path) <= length or path[length] == _SLASH):
+                    route = _first(candidates, request)
+                    if route is not None:
                         return route
-                    end = path.rfind(b"/", 0, end)
             for pattern, candidate in regexes:
                 if pattern.search(path) is not None and _holds(candidate, request):
                     return candidate.route
@@ -185,7 +187,7 @@ def _tier(rules: Sequence[Rule]) -> Tier:
     return Tier(
         {path: tuple(found) for path, found in exact.items()},
         {prefix: tuple(found) for prefix, found in prefixes.items()},
-        max(map(len, prefixes), default=0),
+        tuple(sorted({len(prefix) for prefix in prefixes}, reverse=True)),
         tuple(regexes),
         rest,
     )

@@ -1,14 +1,17 @@
 """The admin listener: health, metrics, configuration, pools, purge and reload, as an aiohttp application.
 
-It has no password: it stands on loopback unless told otherwise, refuses names a rebound DNS entry could carry, and
-takes orders only as application/json, which no page of another site can send without asking first (CORS preflight).
+Orders and the configuration are for whoever has the token (``admin.token``); without one, for this machine alone. It
+refuses names a rebound DNS entry could carry, and takes orders only as application/json, which no page of another site
+can send without asking first (CORS preflight).
 """
 
 from __future__ import annotations
 
+import hmac
 import ipaddress
 import json
 import socket
+import time
 from collections.abc import Awaitable, Callable, Collection
 from typing import Any, Protocol
 from urllib.parse import urlsplit
@@ -16,13 +19,16 @@ from urllib.parse import urlsplit
 import yaml
 from aiohttp import hdrs, web
 
+from edgeproxy.cache.purge import Purge
 from edgeproxy.observe.metrics import Dump, render
 from edgeproxy.supervisor.masking import masked
+from edgeproxy.supervisor.orders import purges_of
 from edgeproxy.supervisor.sockets import remove_file
 
 LARGEST_BODY = 64 * 1024
 PROMETHEUS = "text/plain; version=0.0.4; charset=utf-8"
 NO_STORE = {"Cache-Control": "no-store"}
+OPEN = frozenset(("/healthz", "/readyz", "/metrics", "/pools"))  # what anybody may ask who reaches the listener
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -39,14 +45,18 @@ class Subject(Protocol):
     def hosts(self) -> Collection[str]:
         """Names it may be asked by beside localhost and addresses, in lower case."""
 
+    def token(self) -> str | None:
+        """What Authorization must bear for orders and the configuration; None: this machine alone may. Raises
+        ValueError if there should be one and is none."""
+
     async def metrics(self) -> Dump:
         """The sum over workers."""
 
     async def pools(self) -> list[dict[str, Any]]:
         """Each worker's view of the pools."""
 
-    async def purge(self, url: str) -> tuple[int, list[str]]:
-        """Entries forgotten in all workers, and what went wrong. Raises ValueError for what is no absolute URL."""
+    async def purge(self, purges: list[Purge]) -> tuple[int, list[str]]:
+        """Entries of all workers' memory that these were about, and what went wrong."""
 
     async def reload(self) -> list[str]:
         """Errors; none if the configuration in the file is now the running one."""
@@ -90,7 +100,15 @@ class Admin:
         """Only names that no foreign DNS entry can point here: an address, localhost, and those configured."""
         if not _is_own_name(request.headers.get(hdrs.HOST, ""), self._subject.hosts()):
             raise web.HTTPMisdirectedRequest(text="ask by IP address, as localhost, or by a name in admin.hosts")
+        if request.path not in OPEN:
+            _authorize(request, self._token())
         return await handler(request)
+
+    def _token(self) -> str | None:
+        try:
+            return self._subject.token()
+        except ValueError as error:
+            raise web.HTTPServiceUnavailable(text=str(error)) from None
 
     async def _healthz(self, _: web.Request) -> web.Response:
         health = self._subject.health()
@@ -116,14 +134,11 @@ class Admin:
         return _json({"workers": await self._subject.pools()})
 
     async def _purge(self, request: web.Request) -> web.Response:
-        order = await _order(request)
-        url = order.get("url")
-        if not isinstance(url, str) or set(order) != {"url"}:
-            raise web.HTTPBadRequest(text='wanted: {"url": "https://host/path"}')
         try:
-            purged, errors = await self._subject.purge(url)
+            purges = purges_of(await _order(request), time.time())
         except ValueError as error:
             raise web.HTTPBadRequest(text=str(error)) from None
+        purged, errors = await self._subject.purge(purges)
         return _json({"purged": purged, "errors": errors} if errors else {"purged": purged}, 502 if errors else 200)
 
     async def _reload(self, request: web.Request) -> web.Response:
@@ -146,13 +161,40 @@ async def _order(request: web.Request) -> dict[str, Any]:
     return order
 
 
+def _authorize(request: web.Request, token: str | None) -> None:
+    """Raises HTTPUnauthorized or HTTPForbidden."""
+    if token is None:
+        if request.transport is None or not _is_local(request.transport.get_extra_info("peername")):
+            raise web.HTTPForbidden(text="only this machine may ask for that; set admin.token to ask from elsewhere")
+        return
+    scheme, _, given = request.headers.get(hdrs.AUTHORIZATION, "").partition(" ")
+    if scheme.lower() != "bearer" or not hmac.compare_digest(
+        given.strip().encode(errors="surrogateescape"), token.encode()
+    ):
+        challenge = {hdrs.WWW_AUTHENTICATE: 'Bearer realm="edgeproxy"'}  # RFC 6750 §3
+        raise web.HTTPUnauthorized(
+            text="this takes the token of admin.token: Authorization: Bearer …", headers=challenge
+        )
+
+
+def _is_local(peer: Any) -> bool:
+    """Whether a connection came from this machine: over loopback or a Unix socket."""
+    if not isinstance(peer, tuple):
+        return True
+    address = ipaddress.ip_address(peer[0])
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return (mapped or address).is_loopback
+
+
 @web.middleware
 async def _errors_as_json(request: web.Request, handler: Handler) -> web.StreamResponse:
     try:
         return await handler(request)
     except web.HTTPException as error:
-        allow = error.headers.get(hdrs.ALLOW)
-        return _json({"error": error.text or error.reason}, error.status, {"Allow": allow} if allow else None)
+        further = {
+            str(name): error.headers[name] for name in (hdrs.ALLOW, hdrs.WWW_AUTHENTICATE) if name in error.headers
+        }
+        return _json({"error": error.text or error.reason}, error.status, further)
 
 
 def _is_own_name(host: str, further: Collection[str]) -> bool:

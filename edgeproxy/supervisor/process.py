@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 import signal
 import socket
 import sys
@@ -11,6 +12,7 @@ from typing import Any
 
 from edgeproxy.supervisor.bus import Bus
 
+NODE = secrets.token_hex(4)  # the name of the node all workers of this supervisor are, unless it is configured
 START_WITHIN = 30.0
 DRAIN_MARGIN = 5.0  # for a worker to stop its pools and stages after the grace
 
@@ -37,6 +39,7 @@ class WorkerProcess:
                 "-m",
                 "edgeproxy.supervisor.worker",
                 str(theirs.fileno()),
+                NODE,
                 stdin=asyncio.subprocess.DEVNULL,
                 pass_fds=lent,
                 process_group=0,  # a terminal's Ctrl-C is for the supervisor, which drains first

@@ -12,10 +12,11 @@ from collections.abc import Coroutine, Iterable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from edgeproxy import __version__
-from edgeproxy.cache.key import of_url
+from edgeproxy.cache.purge import Purge
+from edgeproxy.config.admin import AdminConfig
 from edgeproxy.config.errors import ConfigErrors
 from edgeproxy.config.load import load_text, read_file
-from edgeproxy.config.schema import AdminConfig, Config, DrainConfig
+from edgeproxy.config.schema import Config, DrainConfig
 from edgeproxy.config.units import AddressValue, parse_address
 from edgeproxy.config.watch import Watch, files_of
 from edgeproxy.observe import error_log
@@ -23,6 +24,7 @@ from edgeproxy.observe.metrics import Dump, Metrics
 from edgeproxy.supervisor.bus import BusError
 from edgeproxy.supervisor.generation import Generation
 from edgeproxy.supervisor.process import WorkerProcess
+from edgeproxy.supervisor.purging import Purging
 from edgeproxy.supervisor.sockets import ListenError, Sockets, listen_alone
 from edgeproxy.supervisor.totals import Totals
 
@@ -67,6 +69,7 @@ class Supervisor:
             (),
             lambda: [((), float(self._last_reload_ok))],
         )
+        self._purging = Purging(self._ask, self._metrics)
         self._metrics.gauge("edgeproxy_workers", "Workers by state.", ("state",), self._count_workers)
         self._metrics.gauge("edgeproxy_info", "Always 1.", ("version",), lambda: [((__version__,), 1.0)])
 
@@ -95,6 +98,7 @@ class Supervisor:
             await asyncio.gather(*tasks, return_exceptions=True)
             await asyncio.gather(*(generation.kill() for generation in self._generations))
             await self._serve_admin(None)
+            await self._purging.join(None)
             self._sockets.close()
 
     def _end(self, life: asyncio.Task[None]) -> None:
@@ -113,6 +117,7 @@ class Supervisor:
         await self._serve_admin(admin)
         self._generation = await beginning
         self._announce(config)
+        await self._purging.join(config.cache)
         self._watch.watch(files_of(self._path, config))
         background = (self._spawn(self._watch.run(self._file_changed)), self._spawn(self._collect_always()))
         await self._stop.wait()
@@ -143,6 +148,7 @@ class Supervisor:
             except Exception as error:  # noqa: BLE001 -- whatever a file brings about, what runs goes on
                 return self._refuse([f"internal error: {type(error).__name__}: {error}"])
             self._config = config
+            await self._purging.join(config.cache)
             self._last_reload_ok = True
             self._reloads.inc()
             self._watch.watch(files_of(self._path, config))
@@ -237,6 +243,9 @@ class Supervisor:
     def hosts(self) -> tuple[str, ...]:
         return () if self._config is None or self._config.admin is None else self._config.admin.hosts
 
+    def token(self) -> str | None:
+        return None if self._config is None or self._config.admin is None else self._config.admin.secret()
+
     async def metrics(self) -> Dump:
         await self._collect()
         return self._totals.sum(self._metrics.dump())
@@ -249,15 +258,8 @@ class Supervisor:
             for worker, answer in await self._ask("pools")
         ]
 
-    async def purge(self, url: str) -> tuple[int, list[str]]:
-        of_url(url)  # raises ValueError before any worker is bothered
-        purged, errors = 0, []
-        for worker, answer in await self._ask("purge", url=url):
-            if isinstance(answer, BaseException):
-                errors.append(f"worker {worker.pid}: {answer}")
-            else:
-                purged += answer
-        return purged, errors
+    async def purge(self, purges: list[Purge]) -> tuple[int, list[str]]:
+        return await self._purging.purge(purges)
 
     async def _reopen(self) -> None:
         for worker, answer in await self._ask("reopen"):

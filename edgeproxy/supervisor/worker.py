@@ -1,7 +1,7 @@
 """A worker process: compiles the configuration it is sent, serves on the sockets it was lent, obeys the bus.
 
-Run as ``python -m edgeproxy.supervisor.worker FD``, FD being its end of the bus. When the supervisor is gone, it ends
-its exchanges and leaves too.
+Run as ``python -m edgeproxy.supervisor.worker FD NODE``: its end of the bus, and the name its node drew. When the
+supervisor is gone, it ends its exchanges and leaves too.
 """
 
 from __future__ import annotations
@@ -18,13 +18,16 @@ from typing import TYPE_CHECKING, Any
 
 import uvloop
 
+from edgeproxy.cache.disk_environment import note_faults
+from edgeproxy.cache.purge import from_json as purge_from_json
 from edgeproxy.cache.tiers import Tiers
 from edgeproxy.clock import Clock
 from edgeproxy.config.compile import activate, compile_config
 from edgeproxy.config.errors import ConfigErrors
 from edgeproxy.config.load import load_text, placed
-from edgeproxy.config.schema import AccessLogConfig, Config, DrainConfig
+from edgeproxy.config.schema import AccessLogConfig, Config, DiskConfig, DrainConfig
 from edgeproxy.config.snapshot import Snapshot
+from edgeproxy.http.loops import pseudonym
 from edgeproxy.listener.server import Server
 from edgeproxy.observe import error_log
 from edgeproxy.observe.access_log import AccessLog
@@ -48,7 +51,8 @@ GC_THRESHOLD = (50_000, 20, 50)
 class Worker:
     """What the bus may ask for are its public methods."""
 
-    def __init__(self) -> None:
+    def __init__(self, node: str) -> None:
+        self._node = node
         self._clock = Clock()
         self._metrics = Metrics()
         self._metrics.gauge("edgeproxy_resident_memory_bytes", "Memory of all workers.", (), _resident)
@@ -66,7 +70,7 @@ class Worker:
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGTERM, self._leave)
         loop.add_signal_handler(signal.SIGUSR1, self._reopen)
-        does = (self.start, self.reload, self.drain, self.metrics, self.purge, self.pools, self.reopen)
+        does = (self.start, self.reload, self.drain, self.metrics, self.purge, self.spellings, self.pools, self.reopen)
         bus = await Bus.over(bus_socket, {handler.__name__: handler for handler in does})
         serving = loop.create_task(bus.run())
         serving.add_done_callback(lambda _: self._leave())
@@ -79,7 +83,8 @@ class Worker:
         async with self._changing:
             config = load_text(text, path)
             tiers = Tiers(config.cache.memory, self._clock, self._metrics)
-            self._services = Services(self._clock, self._metrics, tiers, self._http)
+            await self._use_tiers(tiers, config)
+            self._services = Services(self._clock, self._metrics, tiers, self._http, self._node)
             log = self._open_log(config.log.access)
             snapshot = self._compile(config, text, path, self._services, None)
             await activate(snapshot, None)
@@ -104,7 +109,7 @@ class Worker:
             same_log = config.log.access == previous.config.log.access
             log = self._access_log if same_log else self._open_log(config.log.access)
             await activate(snapshot, previous, lambda new: setattr(server, "snapshot", new))
-            services.cache.memory.limit = config.cache.memory
+            await self._use_tiers(services.cache, config)
             server.reload_certificates()
             self._configure_logs(config, log)
             del previous
@@ -120,9 +125,27 @@ class Worker:
         self._observer.flush()
         return self._metrics.dump()
 
-    async def purge(self, url: str) -> int:
-        """Forget what is stored under an absolute URL; returns how many variants that were."""
-        return 0 if self._services is None else self._services.cache.purge(url)
+    async def purge(self, purges: list[dict[str, Any]], wait: bool) -> int:
+        """Forget what these match, or mark it stale; returns how many entries of L1 that were, and of L2 if it is to
+        wait for that: nobody finds them there any more, but it takes its time. Raises ValueError."""
+        if self._services is None:
+            return 0
+        count = 0
+        for purge in purges:
+            count += self._services.cache.purge(purge_from_json(purge, self._clock.wall()))
+            await asyncio.sleep(0)  # a long list does not hold up what else is to be done
+        return count + await self._services.cache.purged() if wait else count
+
+    async def spellings(self, purges: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """The same purges as keys are spelled here, by the routes' recipes. Raises ValueError."""
+        if self._services is None:
+            return purges
+        recipes = self._services.cache.recipes
+        return [
+            purge._replace(value=value).to_json()
+            for purge in [purge_from_json(purge, 0.0) for purge in purges]
+            for value in recipes.spellings(purge.kind, purge.value)
+        ]
 
     async def pools(self) -> dict[str, Any]:
         """The endpoints of every pool with their state."""
@@ -190,6 +213,17 @@ class Worker:
         self._access_log = log
         self._observer.write = None if log is None else log.write
 
+    async def _use_tiers(self, tiers: Tiers, config: Config) -> None:
+        cache = config.cache
+        tiers.memory.limit = cache.memory
+        tiers.show_tags = cache.pass_tags
+        tiers.node = pseudonym(config.node or self._node)
+        await tiers.use_redis(None if cache.redis is None else cache.redis.settings())
+        if cache.disk is None:
+            await tiers.leave_disk()
+        else:
+            await _use_disk(tiers, cache.disk)
+
     def _http(self) -> aiohttp.ClientSession:
         """The session for outbound calls, made when the first stage asks."""
         if self._session is None:
@@ -197,6 +231,15 @@ class Worker:
 
             self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=30))
         return self._session
+
+
+async def _use_disk(tiers: Tiers, config: DiskConfig) -> None:
+    folder = Path(config.path)
+    try:
+        note_faults(folder)
+    except OSError:
+        pass  # the tier itself says what is wrong there
+    await tiers.use_disk(folder, config.size, config.inline)
 
 
 def _resident() -> list[tuple[tuple[str, ...], float]]:
@@ -223,7 +266,7 @@ def main() -> None:
         signal.signal(number, signal.SIG_IGN)
     error_log.configure("info", "worker")
     _raise_file_limit()
-    uvloop.run(Worker().run(socket.socket(fileno=int(sys.argv[1]))))
+    uvloop.run(Worker(sys.argv[2]).run(socket.socket(fileno=int(sys.argv[1]))))
 
 
 if __name__ == "__main__":

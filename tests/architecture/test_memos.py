@@ -23,6 +23,7 @@ ASKED_BY_OTHERS: dict[str, Callable[[bytes], object]] = {
     "edgeproxy.http.dates._parse_full": dates.parse_date,
     "edgeproxy.http.negotiate._accepted": lambda value: negotiate.accepted_encodings(b"gzip, " + value),
     "edgeproxy.http.negotiate._normalized": lambda value: negotiate.normalize_encoding(b"gzip, " + value),
+    "edgeproxy.http.negotiate._weights_normalized": lambda value: negotiate.normalize_weights(b"en, " + value),
 }
 ASKED_BY_US = {
     "edgeproxy.config.stages.discover": "no arguments",

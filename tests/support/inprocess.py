@@ -7,6 +7,7 @@ import logging
 import socket
 import threading
 from collections.abc import Coroutine
+from pathlib import Path
 from typing import Any, Self, TypeVar
 
 import aiohttp
@@ -88,6 +89,9 @@ class InProcessEdge:
     async def _start(self) -> None:
         metrics = Metrics()
         self.tiers = Tiers(self.config.cache.memory, self.clock, metrics)
+        disk = self.config.cache.disk
+        if disk is not None:
+            await self.tiers.use_disk(Path(disk.path), disk.size, disk.inline)
         services = Services(self.clock, metrics, self.tiers, self._session)
         self.snapshot = compile_config(self.config, services)
         await activate(self.snapshot, None)

@@ -11,7 +11,7 @@ import aiohttp
 
 from edgeproxy.cache.tiers import Tiers
 from edgeproxy.clock import Clock, ManualClock
-from edgeproxy.http.headers import from_pairs
+from edgeproxy.http.headers import Headers, from_pairs
 from edgeproxy.http.message import Request, Response
 from edgeproxy.observe.metrics import Metrics
 from edgeproxy.pipeline.exchange import Exchange, Peer
@@ -79,10 +79,14 @@ class Client:
         self.response: Response | None = None
         self.body = b""
         self.task: asyncio.Task[None] | None = None
+        self.hints: list[tuple[int, Headers]] = []
 
     def send(self, x: Exchange, response: Response) -> None:
         assert isinstance(response.body, bytes)
         self.response, self.body = response, response.body
+
+    def interim(self, x: Exchange, status: int, fields: Headers) -> None:
+        self.hints.append((status, fields))
 
     async def stream(self, x: Exchange, response: Response) -> None:
         assert not isinstance(response.body, bytes)

@@ -102,7 +102,7 @@ def test_explain_shows_route_stages_key_and_endpoints(file: Path) -> None:
         "          2. client_address",
         "          3. bot_check (observe)",
         "          4. compression",
-        "          5. cache: key http://a.example/api/x?y=1",
+        "          5. cache: key http://a.example/api/x?y=1 (scheme, host, path, query)",
         "pool      far: least_request over 1",
         "          - http://127.0.0.1:3",
     ]

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from edgeproxy.cache.purge import named
 from tests.support.answers import Answer
 from tests.support.client import ask
 from tests.support.inprocess import InProcessEdge
@@ -51,7 +52,7 @@ def test_a_purge_reaches_the_answers_of_every_route(edge: InProcessEdge, site: S
     get(edge)
 
     async def purge() -> int:
-        return edge.tiers.purge("http://a.example/")
+        return edge.tiers.purge(named("url", "http://a.example/", edge.clock.wall()))
 
     assert edge.run(purge()) == 2
     get(edge, BETA)

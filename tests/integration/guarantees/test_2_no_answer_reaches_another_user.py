@@ -49,6 +49,7 @@ FIELDS = {
     b"vary": (b"Cache-Control: max-age=600", b"Vary: Cookie"),
     b"vary-all": (b"Cache-Control: max-age=600", b"Vary: *"),
     b"set-cookie": (b"Cache-Control: max-age=600",),
+    b"new-session": (b"Cache-Control: public, max-age=600",),
     b"token": (b"Cache-Control: max-age=600",),
     b"public": (b"Cache-Control: max-age=600",),
 }
@@ -58,7 +59,7 @@ def serve(asked: RecordedRequest) -> Script:
     kind = asked.target.split(b"/")[1]
     user = EVERYBODY if kind == b"public" else told(asked)
     fields = [*FIELDS[kind], b"X-For: " + user]
-    if kind == b"set-cookie":
+    if kind in {b"set-cookie", b"new-session"}:
         fields.append(b"Set-Cookie: session=" + user)
     whole = body(user, asked.target)
     if b"chunked" not in asked.target:
@@ -91,6 +92,8 @@ def ask(user: str, target: bytes) -> bytes:
     kind = target.split(b"/")[1]
     if kind == b"token":
         return request(target, b"Cookie: a=b; token=" + TOKENS[user].encode())
+    if kind == b"new-session":  # a first visit: nothing yet that the cache could tell the user by
+        return request(target, b"X-User: " + user.encode())
     if kind == b"authorization":
         return request(target, b"Authorization: Bearer=" + user.encode())
     return request(target, b"Cookie: session=" + user.encode())

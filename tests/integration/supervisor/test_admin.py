@@ -5,7 +5,9 @@ import os
 import pytest
 import yaml
 
+from edgeproxy.supervisor import admin
 from tests.support.client import ask
+from tests.support.origin import answer
 from tests.support.processes import EdgeProcess
 from tests.support.site import Site, config, request
 
@@ -21,6 +23,13 @@ def edge(whole):
 def shared():
     """A proxy that is asked and not changed."""
     with Site() as site, EdgeProcess(config(site.url, workers=2, admin={"hosts": ["Edge-1.example.net"]})) as edge:
+        yield edge
+
+
+@pytest.fixture(scope="module")
+def guarded():
+    """A proxy whose admin listener has a token."""
+    with Site() as site, EdgeProcess(config(site.url, admin={"token": TOKEN}, log={"access": False})) as edge:
         yield edge
 
 
@@ -100,13 +109,78 @@ def test_a_purge_reaches_all_workers(edge, site, storable, post, metric, until):
     assert post(edge, "/purge", {"url": "http://a.example/never"}) == (200, {"purged": 0})
 
 
+@pytest.mark.parametrize("soft", [False, True])
+def test_many_purges_of_all_kinds_at_once(whole, site, post, soft):
+    for number in range(5):
+        fields = b"Cache-Control: max-age=600, stale-while-revalidate=60", b"Cache-Tag: n%d, even" % number
+        site.on(b"/%d" % number, answer(200, b"kept", *fields))
+    everything = [request(b"/%d" % number, b"Connection: close") for number in range(5)]
+    purges = [{"url": "http://a.example/0"}, {"tag": "n1"}, {"prefix": "http://a.example/2"}]
+    with EdgeProcess(whole()) as edge:
+        for one in everything:
+            ask(edge.address, one)
+        assert post(edge, "/purge", {"purges": [{**one, "soft": soft} for one in purges]}) == (200, {"purged": 3})
+        said = [b"; hit" in ask(edge.address, one).final[0].get(b"cache-status") for one in everything]
+        assert said == [soft] * 3 + [True] * 2  # stale, and served while it is revalidated
+        assert post(edge, "/purge", {"all": True, "soft": soft}) == (200, {"purged": 5})
+
+
 @pytest.mark.parametrize(
     "body", [{"url": "/relative"}, {"url": 3}, {}, {"url": "http://a/", "more": 1}, b"[1]", b"{", b'"x"', b"\xff"]
 )
-def test_a_purge_that_names_no_url_is_refused(shared, post, body):
+def test_a_purge_that_names_nothing_is_refused(shared, post, body):
     status, answer = post(shared, "/purge", body)
     assert status == 400
     assert answer["error"]
+
+
+TOKEN = "a-token-of-the-tests-own"
+
+
+@pytest.mark.parametrize("given", [None, "", "Bearer", "Bearer x", f"Bearer {TOKEN}x", f"Basic {TOKEN}", "Bearer \xff"])
+def test_orders_and_the_configuration_want_the_token(guarded, post, given):
+    fields = {} if given is None else {"Authorization": given}
+    for path in ("/purge", "/reload"):
+        status, answered = post(guarded, path, {"all": True}, **fields)
+        assert status == 401
+        assert "admin.token" in answered["error"]
+    connection = http.client.HTTPConnection("127.0.0.1", guarded.admin_port, timeout=5)
+    connection.request("GET", "/config", headers=fields)
+    response = connection.getresponse()
+    assert (response.status, response.headers["WWW-Authenticate"]) == (401, 'Bearer realm="edgeproxy"')
+    connection.close()
+
+
+def test_the_token_opens_and_is_never_shown(guarded, post):
+    assert post(guarded, "/purge", {"all": True}, Authorization=f"bearer {TOKEN}") == (200, {"purged": 0})
+    connection = http.client.HTTPConnection("127.0.0.1", guarded.admin_port, timeout=5)
+    connection.request("GET", "/config", headers={"Authorization": f"Bearer {TOKEN}"})
+    shown = connection.getresponse().read().decode()
+    connection.close()
+    assert yaml.safe_load(shown)["admin"]["token"] == "***"
+    assert TOKEN not in shown + guarded.logs()
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/readyz", "/metrics", "/pools"])
+def test_who_only_looks_needs_no_token(guarded, path):
+    assert guarded.admin(path)[0] == 200
+
+
+def test_a_token_file_is_read_anew_and_a_broken_one_opens_nothing(whole, post, tmp_path):
+    file = tmp_path / "token"
+    file.write_text(TOKEN)
+    with EdgeProcess(whole(admin={"token_file": str(file)})) as edge:
+        assert post(edge, "/purge", {"all": True}, Authorization=f"Bearer {TOKEN}")[0] == 200
+        file.write_text("another-token-of-the-tests-own\n")
+        assert post(edge, "/purge", {"all": True}, Authorization=f"Bearer {TOKEN}")[0] == 401
+        assert post(edge, "/purge", {"all": True}, Authorization="Bearer another-token-of-the-tests-own")[0] == 200
+        file.unlink()
+        assert post(edge, "/purge", {"all": True}, Authorization=f"Bearer {TOKEN}")[0] == 503
+
+
+def test_without_a_token_only_this_machine_gives_orders():
+    assert [admin._is_local(peer) for peer in ("", ("127.0.0.9", 1), ("::1", 1, 0, 0), ("::ffff:127.0.0.1", 1, 0, 0))]
+    assert not any(admin._is_local(peer) for peer in (("192.0.2.1", 1), ("2001:db8::1", 1, 0, 0)))
 
 
 def test_reload_by_post_says_what_is_wrong(edge, whole, post, get):

@@ -274,6 +274,33 @@ def test_http_1_0_gets_no_100(client: RawClient) -> None:
     assert (answers.interim, answers.statuses) == ([], [200])
 
 
+# Interim answers (RFC 9110 §15.2).
+
+HINTED = b"HTTP/1.1 103 Early Hints\r\nLink: </style.css>; rel=preload\r\nX-Hint: 1\r\n\r\n" + STORED
+
+
+def test_interim_answers_are_passed_on_and_not_stored(client: RawClient, wire: Wire) -> None:
+    target = wire.origin.on(b"/hinted", HINTED)
+    client.send(request(target))
+    answers = client.answers(1)
+    assert [(a.status, a.get(b"link"), a.get(b"x-hint")) for a in answers.interim] == [
+        (103, b"</style.css>; rel=preload", b"1")
+    ]
+    assert (answers.statuses, answers.final[0].get(b"x-hint")) == ([200], None)
+    client.received.clear()
+    client.send(request(target))
+    again = client.answers(1)
+    assert (again.interim, again.final[0].body, again.final[0].get(b"x-hint")) == ([], b"stored", None)
+    assert len(wire.origin.to(target)) == 1
+
+
+def test_http_1_0_gets_no_interim_answer(client: RawClient, wire: Wire) -> None:
+    client.send(request(wire.origin.on(b"/hinted/1.0", HINTED), version=b"1.0"))
+    client.read_to_close()
+    answers = client.answers(1)
+    assert (answers.interim, answers.statuses) == ([], [200])
+
+
 # Bodies nobody reads (guarantee 1).
 
 HIDDEN = request(b"/hidden")

@@ -9,6 +9,8 @@ import pytest
 from edgeproxy.cache.answer import from_entry
 from edgeproxy.cache.entry import Entry
 from edgeproxy.cache.fill import Fill
+from edgeproxy.cache.parts import Parts
+from edgeproxy.http.dates import format_date
 from edgeproxy.http.message import Response
 from tests.support.stages import exchange
 
@@ -111,9 +113,44 @@ def test_only_a_200_is_cut(entry: Make) -> None:
 
 async def test_a_body_that_still_arrives_is_read_from_its_fill(entry: Make) -> None:
     fill = Fill(10)
-    response = ask(entry(ETAG, body=None, fill=fill), range=b"bytes=0-1")
-    fill.feed(b"0123456789")
+    whole = ask(entry(ETAG, body=None, fill=fill))
+    part = ask(entry(ETAG, body=None, fill=fill), range=b"bytes=3-6")
+    for piece in (b"01", b"2345", b"6789"):
+        fill.feed(piece)
     fill.finish()
-    assert response.status == 200
-    assert not isinstance(response.body, bytes)
-    assert await response.body.read() == b"0123456789"
+    assert (whole.status, part.status) == (200, 206)
+    assert part.get(b"content-range") == b"bytes 3-6/10"
+    assert not isinstance(whole.body, bytes)
+    assert await whole.body.read() == b"0123456789"
+    assert not isinstance(part.body, bytes)
+    assert (part.body.length, await part.body.read(), await part.body.read()) == (4, b"3456", b"")
+
+
+def test_several_parts_of_a_body_that_still_arrives_are_not_waited_for(entry: Make) -> None:
+    fill = Fill(10)
+    assert ask(entry(ETAG, body=None, fill=fill), range=b"bytes=0-1,5-6").status == 200
+    assert len(fill.readers) == 1
+
+
+def test_a_part_of_what_has_no_known_length_yet_is_the_whole(entry: Make) -> None:
+    assert ask(entry(ETAG, body=None, fill=Fill(None)), range=b"bytes=0-1").status == 200
+
+
+def test_parts_are_answered_from_what_is_here_of_the_body(entry: Make) -> None:
+    parts = Parts(10)
+    parts.add(4, b"45678")
+    stored = entry(ETAG, body=None, parts=parts)
+    part = ask(stored, range=b"bytes=6-8")
+    assert (part.status, part.get(b"content-range"), part.body) == (206, b"bytes 6-8/10", b"678")
+    assert ask(stored, range=b"bytes=12-").status == 416
+    several = ask(stored, range=b"bytes=4-4,8-8")
+    assert several.status == 206
+    assert isinstance(several.body, bytes)
+    assert b"bytes 4-4/10\r\n\r\n4\r\n" in several.body
+
+
+@pytest.mark.parametrize(("since", "status"), [(NOW - 1, 200), (NOW, 304), (NOW + 60, 304)])
+def test_date_stands_for_a_last_modified_that_is_not_there(entry: Make, since: float, status: int) -> None:
+    """RFC 9111 §4.3.2."""
+    stored = entry({b"date": format_date(NOW)})
+    assert ask(stored, **{"if-modified-since": format_date(since)}).status == status

@@ -18,12 +18,26 @@ from edgeproxy.cache.directives import FOREVER, of_request, parse, seconds
         (b'private="set-cookie, x-user", max-age=5', {b"private": b"set-cookie, x-user", b"max-age": b"5"}),
         (b"max-age=1, max-age=2", {b"max-age": b"1"}),  # the first counts, RFC 9111 §4.2.1
         (b'max-age="10"', {b"max-age": b"10"}),
+        (b"max-age =10", {b"max-age": b" "}),  # no blank may stand there: an argument that is none
+        (b"max-age= 10", {b"max-age": b" "}),
+        (b"no-store =x", {b"no-store": b" "}),
+        (b'ext="a \\"b\\\\"', {b"ext": b'a "b\\'}),
+        (b"private=true", {b"private": b""}),  # field names stand in quotes, RFC 9111 §5.2.2.7
+        (b'private=""', {b"private": b""}),
+        (b'private= "a"', {b"private": b""}),
+        (b'private="a", private', {b"private": b""}),  # the stricter counts
+        (b'no-cache="a", no-cache="b"', {b"no-cache": b"a,b"}),
         (b",, ,no-cache,", {b"no-cache": b""}),
         (b'ext="max-age=60, no-store"', {b"ext": b"max-age=60, no-store"}),  # quoted, so not directives
     ],
 )
 def test_directives_and_their_arguments(value: bytes | None, expected: dict[bytes, bytes]) -> None:
     assert dict(parse(value)) == expected
+
+
+@pytest.mark.parametrize("value", [b"max-age =10", b"max-age= 10", b"max-age=1.5", b"max-age=-1", b"max-age=x"])
+def test_seconds_that_are_none_are_over(value: bytes) -> None:
+    assert seconds(parse(value), b"max-age") == 0
 
 
 def test_what_is_parsed_cannot_be_changed() -> None:

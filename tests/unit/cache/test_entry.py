@@ -61,3 +61,33 @@ def test_it_weighs_its_body_its_fields_and_itself(entry: Make) -> None:
     assert small.size > OVERHEAD
     assert entry({b"x": b"1"}, body=b"x" * 5000).size == small.size + 5000
     assert entry({b"x": b"1" * 301}, body=b"").size >= small.size + 300
+
+
+def test_an_ended_answer_is_stale_by_every_field_and_keeps_the_rest(entry: Make) -> None:
+    told = {b"cache-control": b"max-age=60, stale-while-revalidate=30", b"etag": b'"1"', b"content-type": b"a/b"}
+    stored = entry(told, while_revalidate=30.0, initial_age=3.0)
+    size = len(stored.fields.wire)
+    assert stored.expire(NOW + 7) == 2 * (len(stored.fields.wire) - size)
+    assert stored.fresh_until == NOW + 7
+    assert stored.terms == Terms(10.0, 3.0, False, False, 30.0, 0.0)
+    ended = b"max-age=10, stale-while-revalidate=30"
+    assert stored.fields.fields == told | {b"cache-control": ended}
+    assert stored.not_modified.fields == {b"cache-control": ended, b"etag": b'"1"'}
+    assert stored.told == told
+    assert stored.expire(NOW + 20) == 0  # it has ended already
+    assert stored.fields.fields[b"cache-control"] == ended
+
+
+def test_an_ended_answer_that_is_renewed_has_the_lifetime_it_is_told(entry: Make) -> None:
+    told = {b"cache-control": b"max-age=60"}
+    stored = entry(told)
+    stored.expire(NOW + 7)
+    stored.renew(stored.told, stored.terms._replace(lifetime=60.0), NOW + 8)
+    assert (stored.fields.fields, stored.fresh_until) == (told, NOW + 68)
+
+
+def test_what_is_stale_or_must_be_validated_is_left_as_it_is(entry: Make) -> None:
+    for stored in (entry(lifetime=5.0), entry(validate=True)):
+        before = stored.fields
+        assert stored.expire(NOW + 6) == 0
+        assert stored.fields is before

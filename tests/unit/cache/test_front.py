@@ -10,7 +10,9 @@ import pytest
 from edgeproxy.cache import policy
 from edgeproxy.cache.entry import Entry
 from edgeproxy.cache.front import Front
-from edgeproxy.cache.lookup import Invalidation, Lookup, Rules
+from edgeproxy.cache.lookup import Lookup
+from edgeproxy.cache.parts import Parts
+from edgeproxy.cache.rules import Rules
 from edgeproxy.clock import ManualClock
 from edgeproxy.errors import EdgeError, Kind
 from edgeproxy.http.message import Response
@@ -96,7 +98,6 @@ def test_a_method_that_changes_things_is_passed_on_and_invalidates(entry: Make, 
     x = exchange(method=method)
     assert Cache(entry()).ask(x) is None
     assert outcome(x) == (b"fwd=method", "Invalidation")
-    assert isinstance(x.lookup, Invalidation)
 
 
 def test_a_safe_method_is_passed_on_alone(entry: Make) -> None:
@@ -115,8 +116,6 @@ def test_preconditions_are_the_origins_to_evaluate(entry: Make, field: bytes) ->
 @pytest.mark.parametrize(
     ("method", "fields", "length"),
     [
-        (b"HEAD", {}, 0),
-        (b"GET", {b"range": b"bytes=0-1"}, 0),
         (b"GET", {b"upgrade": b"websocket"}, 0),
         (b"GET", {}, 5),
         (b"GET", {}, -1),
@@ -129,6 +128,38 @@ def test_what_would_not_bring_a_whole_answer_is_fetched_without_storing(
     x.request.length = length
     assert Cache().ask(x) is None
     assert outcome(x) == (b"fwd=bypass", "NoneType")
+
+
+def test_a_head_that_finds_nothing_is_passed_on() -> None:
+    x = exchange(method=b"HEAD")
+    assert Cache().ask(x) is None
+    assert outcome(x) == (b"fwd=uri-miss", "NoneType")
+
+
+def test_a_head_that_finds_something_stale_confirms_it_or_not(entry: Make) -> None:
+    x = exchange(method=b"HEAD")
+    assert Cache(entry(lifetime=-1.0)).ask(x) is None
+    assert outcome(x) == (b"fwd=stale", "Confirmation")
+
+
+@pytest.mark.parametrize(
+    ("fields", "answered"),
+    [
+        ({b"range": b"bytes=2-3"}, True),
+        ({b"range": b"bytes=0-9"}, False),
+        ({b"range": b"lines=0-1"}, False),
+        ({}, False),
+    ],
+)
+def test_parts_answer_what_they_cover(entry: Make, fields: dict[bytes, bytes], answered: bool) -> None:
+    parts = Parts(10)
+    parts.add(0, b"01234")
+    x = exchange(headers=fields)
+    answer = Cache(entry(body=None, parts=parts)).ask(x)
+    assert (answer is not None) is answered
+    if answer is None:
+        assert isinstance(x.lookup, Lookup)
+    assert Cache(entry(body=None, parts=parts)).ask(exchange(method=b"HEAD")) is None
 
 
 def test_a_key_that_could_not_be_shared_is_not_collapsed_for_a_while() -> None:
@@ -146,3 +177,12 @@ async def test_a_stale_answer_may_be_given_while_it_is_refreshed(entry: Make) ->
     assert answer.get(b"age") == b"5"
     assert cache.tiers.flights.waiting(b"http://www.example.com/", b"") is not None
     await cache.tiers.close()
+
+
+def test_a_request_that_was_here_does_not_wait_for_itself(entry: Make) -> None:
+    cache = Cache()
+    with pytest.raises(EdgeError) as raised:
+        cache.ask(exchange(headers={b"cdn-loop": b"other, edgeproxy"}))
+    assert raised.value.kind is Kind.LOOP
+    assert cache.ask(exchange(headers={b"cdn-loop": b"edgeproxy-b"})) is None
+    assert Cache(entry()).ask(exchange(headers={b"cdn-loop": b"edgeproxy"})) is not None  # a kept answer ends the loop

@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import Any, cast
-
 import pytest
 
 from edgeproxy.cache import key
-from edgeproxy.config.snapshot import Route
 from tests.support.stages import exchange
-
-NOWHERE = Route("nowhere", cast("Any", None), cast("Any", None))
 
 
 def test_a_request_is_known_by_scheme_authority_and_target() -> None:
@@ -31,11 +25,12 @@ def test_the_method_is_no_part_of_it(method: bytes) -> None:
     assert key.of_request(exchange(b"/a", method=method).request) == b"http://www.example.com/a"
 
 
-def test_routes_told_apart_by_more_than_the_url_have_keys_nobody_can_ask_for() -> None:
-    x = exchange(b"/a")
-    assert key.of_exchange(x) == b"http://www.example.com/a"
-    x.route = replace(NOWHERE, partition=b"beta")
-    assert key.of_exchange(x) == b"http://www.example.com/a#beta"
+def test_a_key_nobody_can_ask_for_begins_with_its_url() -> None:
+    partitioned = key.within(b"http://www.example.com/a?b=1", b"beta")
+    assert partitioned == b"http://www.example.com/a?b=1#beta"
+    assert key.url_of(partitioned) == b"http://www.example.com/a?b=1"
+    assert key.target_of(partitioned) == b"/a?b=1"
+    assert key.split(b"https://[::1]:81/a/b") == (b"https://[::1]:81", b"/a/b")
     with pytest.raises(ValueError, match="fragment"):
         key.of_url("http://www.example.com/a#beta")
 

@@ -3,57 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from typing import Any
 
 import pytest
 
-from edgeproxy.clock import ManualClock
+from edgeproxy.cache.purge import named
 from edgeproxy.errors import EdgeError, Kind
 from edgeproxy.http.body import Pipe
 from edgeproxy.http.message import Request, Response
-from edgeproxy.pipeline.chain import compile_chain
-from edgeproxy.pipeline.exchange import Exchange
 from edgeproxy.pipeline.runner import serve
-from middleware.cache import Cache
-from tests.support.stages import Client, exchange, services, stage
-
-
-class Edge:
-    """One cache stage in front of an origin that a test scripts."""
-
-    name = "origin"
-    partition = b""
-
-    def __init__(self, **config: Any) -> None:
-        self.clock = ManualClock()
-        lent = services(self.clock)
-        self.tiers = lent.cache
-        self.chain = compile_chain([stage(Cache, config, lent)])
-        self.asked: list[Request] = []
-        self.answer: Callable[[Request], Awaitable[Response]] = self.plain
-
-    async def plain(self, request: Request) -> Response:
-        return Response(200, {b"cache-control": b"max-age=60", b"etag": b'"1"'}, b"body")
-
-    async def fetch(self, x: Exchange) -> Response:
-        self.asked.append(x.request)
-        return await self.answer(x.request)
-
-    def start(self, method: bytes = b"GET", target: bytes = b"/", **fields: bytes) -> Client:
-        headers = {name.replace("_", "-").encode(): value for name, value in fields.items()}
-        x = exchange(target, headers, method=method, authority=b"a.test", started=0.0)
-        x.route = self  # type: ignore[assignment]
-        client = Client()
-        serve(x, client)
-        return client
-
-    @property
-    def origin(self) -> Edge:
-        return self
-
-    async def get(self, **fields: bytes) -> Client:
-        return await self.start(**fields).done()
+from tests.support.caching import Edge
+from tests.support.stages import Client, exchange
 
 
 async def test_the_second_visit_is_a_hit_without_a_task() -> None:
@@ -288,7 +247,7 @@ async def test_the_clients_conditions_are_answered_from_the_stored_copy() -> Non
 async def test_a_purge_forgets_and_a_fetch_begun_before_it_does_not_bring_it_back() -> None:
     edge = Edge()
     await edge.get()
-    assert edge.tiers.purge("http://A.test/") == 1
+    assert edge.tiers.purge(named("url", "http://A.test/", edge.clock.wall())) == 1
     gate = asyncio.Event()
 
     async def slow(request: Request) -> Response:
@@ -298,7 +257,7 @@ async def test_a_purge_forgets_and_a_fetch_begun_before_it_does_not_bring_it_bac
     edge.answer = slow
     client = edge.start()
     await asyncio.sleep(0)
-    edge.tiers.purge("http://a.test/")
+    edge.tiers.purge(named("url", "http://a.test/", edge.clock.wall()))
     gate.set()
     assert (await client.done()).body == b"body"
     assert len(edge.tiers.memory) == 0
@@ -446,7 +405,26 @@ async def test_a_purge_reaches_a_fetch_that_nobody_may_join() -> None:
     edge.answer = slow
     client = edge.start(authorization=b"Basic x")
     await asyncio.sleep(0)
-    edge.tiers.purge("http://a.test/")
+    edge.tiers.purge(named("url", "http://a.test/", edge.clock.wall()))
     gate.set()
     assert (await client.done()).body == b"old"
     assert len(edge.tiers.memory) == 0
+
+
+async def test_interim_answers_reach_the_one_whose_request_it_is_before_its_final_one() -> None:
+    edge, gate = Edge(), asyncio.Event()
+    edge.hints = [(103, {b"link": b"</a>"})]
+
+    async def slow(request: Request) -> Response:
+        await gate.wait()
+        return Response(200, {b"cache-control": b"max-age=1, stale-while-revalidate=60"}, b"body")
+
+    edge.answer = slow
+    leader, follower = edge.start(), edge.start()
+    gate.set()
+    assert ((await leader.done()).hints, (await follower.done()).hints) == (edge.hints, [])
+    edge.clock.advance(2)
+    refreshed = await edge.get()
+    await asyncio.sleep(0.01)
+    assert len(edge.asked) == 2
+    assert refreshed.hints == []

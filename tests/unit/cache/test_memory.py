@@ -10,14 +10,22 @@ from hypothesis import strategies as st
 from edgeproxy.cache.entry import OVERHEAD, Entry
 from edgeproxy.cache.memory import Memory
 from edgeproxy.cache.policy import Terms
+from edgeproxy.cache.purge import named
 from edgeproxy.cache.vary import VARIANT_LIMIT, names, selector
 from edgeproxy.observe.metrics import Metrics
 
 TERMS = Terms(60, 0, validate=False, strict=False, while_revalidate=0, if_error=0)
 
 
-def entry(key: bytes, body: bytes = b"x", vary: tuple[bytes, ...] = (), variant: bytes = b"") -> Entry:
-    return Entry(key, vary, variant, 200, {b"etag": b'"1"'}, TERMS, 0.0, body=body)
+def entry(
+    key: bytes, body: bytes = b"x", vary: tuple[bytes, ...] = (), variant: bytes = b"", tags: tuple[bytes, ...] = ()
+) -> Entry:
+    return Entry(key, vary, variant, 200, {b"etag": b'"1"'}, TERMS, 0.0, body=body, tags=tags)
+
+
+def keys(tier: Memory, kind: str, value: str) -> list[bytes]:
+    """The keys of what a purge is about."""
+    return sorted(found.key for found in tier.matching(named(kind, value, 0.0)))
 
 
 def memory(limit: int = 10**6) -> Memory:
@@ -67,6 +75,50 @@ def test_purge_forgets_every_variant() -> None:
     assert tier.purge(b"k") == 2
     assert tier.size == 0
     assert len(tier) == 0
+
+
+def test_a_purge_finds_what_it_is_about_and_forgets_what_has_gone() -> None:
+    tier, url = memory(), b"http://a/x"
+    for key, tags in ((url, (b"t",)), (url + b"#beta", (b"t", b"u")), (b"http://a/xy", ()), (b"https://b/", (b"u",))):
+        tier.put(entry(key, tags=tags))
+    assert keys(tier, "url", "http://a/x") == [url, url + b"#beta"]
+    assert keys(tier, "prefix", "http://a/x") == [url, url + b"#beta", b"http://a/xy"]
+    assert keys(tier, "host", "b") == [b"https://b/"]
+    assert keys(tier, "tag", "t") == [url, url + b"#beta"]
+    assert len(keys(tier, "all", "")) == 4
+    tier.purge(url + b"#beta")
+    assert keys(tier, "url", "http://a/x") == [url]
+    assert keys(tier, "tag", "u") == [b"https://b/"]
+    tier.put(entry(url + b"#beta"))
+    assert keys(tier, "url", "http://a/x") == [url, url + b"#beta"]
+    tier.put(entry(url, tags=(b"v",)))  # in place of what had another tag
+    assert keys(tier, "tag", "t") == []
+    assert keys(tier, "tag", "v") == [url]
+
+
+def test_tags_that_a_304_brought_are_found_from_then_on() -> None:
+    tier, stored = memory(), entry(b"k", tags=(b"old",))
+    tier.put(stored)
+    stored.tags = (b"new",)
+    tier.grow(stored, 0)
+    assert keys(tier, "tag", "old") == []
+    assert keys(tier, "tag", "new") == [b"k"]
+
+
+def test_nothing_is_left_of_what_was_evicted() -> None:
+    tier = memory(20_000)
+    for number in range(200):
+        tier.put(entry(b"http://a/%d#beta" % number, tags=(b"t%d" % number, b"all")))
+    assert 0 < len(tier) < 20
+    assert len(keys(tier, "tag", "all")) == len(tier)
+    for stored in tier.matching(named("all", "", 0.0)):
+        tier.drop(stored)
+    assert (tier._tagged, tier._indexed, tier._further) == ({}, {}, {})
+
+
+def test_tags_count_for_the_limit() -> None:
+    plain, tagged = entry(b"k"), entry(b"k", tags=tuple(b"%d" % number for number in range(100)))
+    assert tagged.size > plain.size + 10_000
 
 
 def test_a_new_vary_replaces_the_variants_of_the_old_one() -> None:

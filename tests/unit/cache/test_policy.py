@@ -23,11 +23,20 @@ STORABLE = [
     ({}, 200, {b"cache-control": b"max-age=60"}, True),
     ({}, 200, {b"cache-control": b"no-store, max-age=60"}, False),
     ({}, 200, {b"cache-control": b"private, max-age=60"}, False),
-    ({}, 200, {b"cache-control": b'private="x-user", max-age=60'}, False),
+    ({}, 200, {b"cache-control": b'private="x-user", max-age=60'}, True),
+    ({}, 200, {b"cache-control": b"private=x-user, max-age=60"}, False),
+    ({}, 200, {b"cache-control": b'private="x-user", private, max-age=60'}, False),
     ({}, 200, {b"cache-control": b"NO-STORE"}, False),
-    ({}, 200, {b"cache-control": b"max-age=60", b"set-cookie": b"a=b"}, False),
+    ({}, 200, {b"cache-control": b"max-age=60", b"set-cookie": b"lang=en; Path=/"}, True),
+    ({}, 200, {b"set-cookie": b"lang=en", b"last-modified": DATE}, False),
+    ({b"cookie": b"a=b"}, 200, {b"cache-control": b"max-age=60", b"set-cookie": b"lang=en"}, False),
+    ({b"authorization": b"x"}, 200, {b"cache-control": b"public, max-age=60", b"set-cookie": b"lang=en"}, False),
+    ({}, 200, {b"cache-control": b"public, s-maxage=60", b"set-cookie": b"id=3f2a91bc"}, False),
+    ({}, 200, {b"cache-control": b"max-age=60", b"set-cookie": b"lang=en\nid=3f2a91bc"}, False),
+    ({}, 200, {b"cache-control": b'max-age=60, private="set-cookie"', b"set-cookie": b"id=3f2a91bc"}, True),
+    ({}, 200, {b"cache-control": b'max-age=60, no-cache="Set-Cookie"', b"set-cookie": b"id=3f2a91bc"}, True),
     ({}, 200, {b"cache-control": b"max-age=60", b"vary": b"accept, *"}, False),
-    ({}, 206, {b"cache-control": b"max-age=60"}, False),
+    ({}, 206, {b"cache-control": b"max-age=60"}, True),
     ({}, 304, {b"cache-control": b"max-age=60"}, False),
     ({}, 299, {}, False),
     ({}, 299, {b"cache-control": b"max-age=60"}, True),
@@ -131,6 +140,9 @@ STRICT = LENIENT._replace(strict=True)
         (LENIENT, 89, b"", Use.STALE_MEANWHILE),
         (LENIENT, 90, b"", Use.REVALIDATE),
         (STRICT, 61, b"", Use.REVALIDATE),
+        (FRESH._replace(immutable=True), 50, b"max-age=0", Use.FRESH),
+        (FRESH._replace(immutable=True), 60, b"max-age=0", Use.REVALIDATE),
+        (FRESH._replace(immutable=True), 50, b"no-cache", Use.REVALIDATE),
     ],
 )
 def test_what_may_be_done_with_a_stored_answer(
@@ -171,3 +183,83 @@ def test_no_header_value_breaks_the_policy(control: bytes, expires: bytes, age: 
 def test_an_answer_is_fresh_exactly_until_its_lifetime_ends(lifetime: int, age: int) -> None:
     stored = FRESH._replace(lifetime=lifetime)
     assert (policy.use(stored, age, directives.parse(None)) is Use.FRESH) is (age < lifetime)
+
+
+DIRECTIVES = st.sampled_from(
+    [
+        *(b"no-store", b"no-cache", b"private", b"public", b"must-revalidate", b"proxy-revalidate", b"must-understand"),
+        *(b"max-age=60", b"s-maxage=30", b"stale-while-revalidate=30", b"stale-if-error=30", b"immutable"),
+        *(b'private="x"', b'no-cache="x"', b"PRIVATE", b"max-age=0", b"max-age=x", b"foo=bar"),
+    ]
+)
+CONTROL = st.lists(DIRECTIVES, max_size=5).map(b", ".join)
+ASKED = st.lists(
+    st.sampled_from([b"max-stale", b"max-stale=99999", b"min-fresh=0", b"max-age=99999", b"only-if-cached"]), max_size=3
+).map(b", ".join)
+STATUS = st.sampled_from([200, 203, 204, 206, 299, 301, 302, 404, 500, 503, 599])
+
+
+def names(control: bytes) -> set[bytes]:
+    return {member.partition(b"=")[0].lower() if b'"' not in member else member for member in control.split(b", ")}
+
+
+@given(CONTROL, STATUS, st.booleans(), st.booleans())
+def test_what_forbids_storing_forbids_it_whatever_else_is_said(
+    control: bytes, status: int, authorization: bool, cookies: bool
+) -> None:
+    request = {b"authorization": b"Basic x"} if authorization else {}
+    response = {b"cache-control": control} | ({b"set-cookie": b"id=0123456789"} if cookies else {})
+    told = names(control)
+    if policy.may_store(request, status, response):
+        assert b"private" not in told
+        assert b"no-store" not in told or (b"must-understand" in told and status in policy.UNDERSTOOD)
+        assert not cookies
+        assert not authorization or told & {b"public", b"s-maxage", b"must-revalidate"}
+
+
+@given(CONTROL, ASKED, st.integers(0, 10**5), st.floats(0, 10**6), st.booleans())
+def test_what_forbids_stale_answers_forbids_them_whoever_asks(
+    control: bytes, asked: bytes, age: int, grace: float, unreachable: bool
+) -> None:
+    """RFC 9111 §4.2.4, RFC 5861 §3, §4: no window, no grace and no client stands above these."""
+    stored = terms({b"cache-control": control})
+    strict = names(control) & {b"must-revalidate", b"proxy-revalidate", b"s-maxage", b"no-cache"}
+    if strict and age >= stored.lifetime:
+        assert policy.use(stored, age, directives.parse(asked)) is Use.REVALIDATE
+        assert not policy.usable_on_error(stored, age, unreachable=unreachable, grace=grace)
+
+
+@given(CONTROL, ASKED, st.integers(0, 200), st.integers(0, 200))
+def test_nothing_becomes_fresh_by_growing_older(control: bytes, asked: bytes, age: int, more: int) -> None:
+    stored, wanted = terms({b"cache-control": control}), directives.parse(asked)
+    order = [Use.FRESH, Use.STALE_MEANWHILE, Use.REVALIDATE]
+    before, after = (order.index(policy.use(stored, each, wanted)) for each in (age, age + more))
+    assert before <= after
+
+
+@given(st.integers(0, 2**40), st.integers(-(10**6), 10**6), st.integers(0, 100))
+def test_clocks_that_are_wrong_make_nothing_younger_than_it_is(told: int, skew: int, delay: int) -> None:
+    """RFC 9111 §4.2.3: whatever Date says, Age and the time on the way count in full."""
+    headers = {b"date": format_date(NOW + skew), b"age": b"%d" % told, b"cache-control": b"max-age=60"}
+    made = policy.terms(200, headers, request_time=NOW - delay, response_time=NOW)
+    assert made.initial_age >= told + delay
+    assert made.lifetime == 60
+
+
+@pytest.mark.parametrize(
+    ("control", "fields"),
+    [
+        (b"max-age=60", set()),
+        (b"private, no-cache", set()),
+        (b'private="Set-Cookie, X-User"', {b"set-cookie", b"x-user"}),
+        (b'no-cache="a", private="b"', {b"a", b"b"}),
+    ],
+)
+def test_fields_that_are_not_stored(control: bytes, fields: set[bytes]) -> None:
+    assert policy.withheld({b"cache-control": control}) == fields
+
+
+def test_no_cache_that_is_limited_to_fields_demands_no_validation() -> None:
+    assert terms({b"cache-control": b"no-cache, max-age=60"}).validate
+    assert not terms({b"cache-control": b'no-cache="a", max-age=60'}).validate
+    assert terms({b"cache-control": b'no-cache="a", no-cache, max-age=60'}).validate

@@ -43,6 +43,19 @@ def test_values_that_mean_the_same_select_the_same_variant(
     assert (select(one) == select(other)) is same
 
 
+@pytest.mark.parametrize("name", [b"accept", b"accept-language", b"accept-charset"])
+def test_weighted_lists_are_compared_by_what_they_prefer(name: bytes) -> None:
+    select = selector((name,))
+    assert select({name: b"en, de"}) == select({name: b"De;q=1.0 ,EN"})
+    assert select({name: b"en, de;q=0.5"}) != select({name: b"de, en;q=0.5"})
+    assert select({name: b""}) != select({})
+
+
+def test_what_sets_cookies_varies_by_them() -> None:
+    assert names(b"Accept", cookies=True) == (b"accept", b"cookie")
+    assert names(None, cookies=True) == (b"cookie",)
+
+
 def test_a_value_cannot_pass_for_that_of_another_field() -> None:
     select = selector((b"x", b"y"))
     assert len({select(fields) for fields in ({b"x": b"1"}, {b"y": b"1"}, {b"x": b"1", b"y": b""}, {})}) == 4

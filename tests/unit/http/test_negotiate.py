@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgeproxy.http.negotiate import accepted_encodings, normalize_encoding
+from edgeproxy.http.negotiate import accepted_encodings, normalize_encoding, normalize_weights
 
 
 @pytest.mark.parametrize(
@@ -65,6 +65,25 @@ def test_clients_that_accept_different_codings_never_share_a_key() -> None:
         b"dcz",
     ]
     assert len({normalize_encoding(value) for value in values}) == len(values)
+
+
+@pytest.mark.parametrize(
+    ("value", "canonical"),
+    [
+        (b"en, de", b"de,en"),
+        (b"DE,eN", b"de,en"),
+        (b"fr;q=0.5, de;q=1.0, en ; q=0.50", b"de,en;q=0.5,fr;q=0.5"),
+        (b"text/html;level=1;q=0.3, */*;q=0", b"text/html;level=1;q=0.3,*/*;q=0"),
+        (b"text/html, text/html", b"text/html"),
+        (b"en;q=2", b"en;q=2"),
+        (b'a;b="x, y", c', b'a;b="x, y", c'),
+        (b"", b""),
+        (b"en" + b" " * 300 + b", de", b"de,en"),
+    ],
+)
+def test_weighted_lists_have_one_form(value: bytes, canonical: bytes) -> None:
+    assert normalize_weights(value) == canonical
+    assert normalize_weights(canonical) == canonical
 
 
 def test_long_values_are_parsed_like_short_ones() -> None:

@@ -16,6 +16,7 @@ from edgeproxy.http.ranges import (
     multipart_body,
     multipart_type,
     new_boundary,
+    parse_content_range,
     parse_range,
     unsatisfied_range,
 )
@@ -125,9 +126,28 @@ def test_content_range_fields() -> None:
     assert unsatisfied_range(10) == b"bytes */10"
 
 
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        (b"bytes 0-4/10", ((0, 4), 10)),
+        (b"Bytes 4-9/10", ((4, 9), 10)),
+        (b"bytes 5-10/10", None),
+        (b"bytes 5-4/10", None),
+        (b"bytes 0-4/*", None),
+        (b"bytes */10", None),
+        (b"lines 0-4/10", None),
+        (b"bytes 0-4/10, bytes 0-4/10", None),
+        (b"bytes=0-4/10", None),
+        (b"", None),
+    ],
+)
+def test_which_part_a_content_range_tells_of(value: bytes, told: tuple[tuple[int, int], int] | None) -> None:
+    assert parse_content_range(value) == told
+
+
 def test_a_multipart_body_is_read_by_a_mime_parser() -> None:
-    body, boundary = b"0123456789", new_boundary()
-    wire = multipart_body(body, [(0, 1), (7, 9)], b"text/plain", boundary)
+    boundary = new_boundary()
+    wire = multipart_body([((0, 1), b"01"), ((7, 9), b"789")], 10, b"text/plain", boundary)
     head = b"content-type: " + multipart_type(boundary) + b"\r\n\r\n"
     parts = list(email.message_from_bytes(head + wire, policy=email.policy.HTTP).iter_parts())  # type: ignore[attr-defined]
     assert [(p["content-range"], p["content-type"], p.get_payload(decode=True)) for p in parts] == [
@@ -137,9 +157,8 @@ def test_a_multipart_body_is_read_by_a_mime_parser() -> None:
 
 
 def test_a_part_of_unknown_type_has_no_content_type() -> None:
-    assert (
-        multipart_body(b"0123", [(1, 2)], None, b"B") == b"\r\n--B\r\ncontent-range: bytes 1-2/4\r\n\r\n12\r\n--B--\r\n"
-    )
+    expected = b"\r\n--B\r\ncontent-range: bytes 1-2/4\r\n\r\n12\r\n--B--\r\n"
+    assert multipart_body([((1, 2), b"12")], 4, None, b"B") == expected
 
 
 def test_boundaries_differ() -> None:

@@ -65,7 +65,8 @@ def test_normalising_twice_changes_nothing_and_leaves_no_dot_segments(tail: str)
     ],
 )
 def test_authorities_become_one(sent: bytes, scheme: bytes, host: bytes, authority: bytes) -> None:
-    assert parse_authority(sent, scheme) == (host, authority)
+    parsed = parse_authority(sent, scheme)
+    assert (parsed.host, parsed.authority) == (host, authority)
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from edgeproxy.http.message import FieldBlock, Request, Response
-from edgeproxy.listener.heads import COPIED, has_body, streamed, switching, whole
+from edgeproxy.listener.heads import COPIED, has_body, interim, streamed, switching, whole
 
 NOW = 1_800_000_000.0
 
@@ -146,3 +146,9 @@ def test_a_large_body_is_handed_over_and_not_copied() -> None:
     assert rest is body
     assert head.endswith(b"content-length: %d\r\n\r\n" % len(body))
     assert whole(request(), Response(200), body[:-1], wall, True)[1] == b""
+
+
+def test_interim_answers_have_no_more_than_they_were_given() -> None:
+    assert interim(102, {}) == b"HTTP/1.1 102 Processing\r\n\r\n"
+    assert interim(103, {b"link": b"</a>"}) == b"HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n"
+    assert interim(199, {}) == b"HTTP/1.1 199 \r\n\r\n"

@@ -17,6 +17,7 @@ def exchange():
         x = Exchange(request, Peer("192.0.2.1", 5000, "", "", None), attributes.pop("started", 100.0))
         x.route = Route()
         x.response = None if status is None else Response(status)
+        x.status = status or 0
         for name, value in attributes.items():
             setattr(x, name, value)
         return x
@@ -26,7 +27,7 @@ def exchange():
 
 @pytest.fixture
 def record():
-    """Makes one record of an exchange."""
+    """Makes an exchange as it is when it is logged."""
 
     usual = {
         "client": "192.0.2.1",
@@ -34,16 +35,20 @@ def record():
         "status": 200,
         "sent": 3,
         "verdict": b"hit",
-        "route": "site",
         "endpoint": "",
         "error": "",
-        "started": 100.0,
         "ended": 100.25,
         "tags": (),
     }
 
-    def make(target=b"/", headers=None, method=b"GET", host=b"example.com", **fields):
+    def make(target=b"/", headers=None, method=b"GET", host=b"example.com", route="site", started=100.0, **fields):
         assert usual.keys() >= fields.keys()
-        return (Request(method, target, headers or {}, host=host, authority=host), *(usual | fields).values())
+        request = Request(method, target, headers or {}, host=host, authority=host)
+        x = Exchange(request, Peer("192.0.2.1", 5000, "", "", None), started)
+        x.route = Route()
+        x.route.name = route
+        for name, value in (usual | fields).items():
+            setattr(x, name, value)
+        return x
 
     return make

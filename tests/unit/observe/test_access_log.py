@@ -1,4 +1,5 @@
 import json
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
@@ -6,6 +7,7 @@ from hypothesis import strategies as st
 
 from edgeproxy.http.message import Request
 from edgeproxy.observe.access_log import LINE, formatter
+from edgeproxy.pipeline.exchange import Exchange, Peer
 
 OFFSET = 1_800_000_000.0 - 100.0
 HOSTILE = bytes(range(256)) + b'"}\n{"forged":1}\r\n\\" - - ['
@@ -119,9 +121,10 @@ def test_credentials_are_never_written(record, shape):
 
 @given(target=st.binary(max_size=300), agent=st.binary(max_size=300), host=st.binary(max_size=80))
 def test_json_lines_are_json_whatever_is_sent(target, agent, host):
-    request = Request(b"GET", target, {b"user-agent": agent}, host=host)
-    record = (request, "192.0.2.1", b"", 200, 0, b"", "site", "", "", 100.0, 100.1, ())
-    line = formatter("json")([record], OFFSET)
+    x = Exchange(Request(b"GET", target, {b"user-agent": agent}, host=host), Peer("192.0.2.1", 1, "", "", None), 100.0)
+    x.route = SimpleNamespace(name="site")
+    x.ended = 100.1
+    line = formatter("json")([x], OFFSET)
     assert line.count(b"\n") == 1
     assert json.loads(line)["route"] == "site"
 
@@ -131,8 +134,8 @@ def test_what_is_remembered_of_values_is_bounded():
 
     escaped = _Escaped(_json_text, 100)
     for number in range(_MEMO + 10):
-        assert escaped[b"%d" % number] == str(number)
+        assert escaped.of(b"%d" % number) == str(number)
     assert len(escaped) <= _MEMO
     size = len(escaped)
-    assert escaped[b"x" * 5000].startswith("xxx")
+    assert escaped.of(b"x" * 5000).startswith("xxx")
     assert len(escaped) == size

@@ -118,3 +118,16 @@ def test_bounds_of_a_head(name):
 def test_a_long_body_behind_a_head_is_no_large_head():
     size = 4 * HEAD_LIMIT
     assert outcome(OK + b"Content-Length: %d\r\n\r\n" % size + b"x" * size)[0] == 200
+
+
+def test_interim_answers_are_passed_on_with_what_is_the_origins_own():
+    heard = []
+    answer = Answer()
+    answer.expect(head_only=False, tunnel=False, interim=lambda status, fields: heard.append((status, fields)))
+    answer.feed(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 102 Processing\r\n\r\n")
+    answer.feed(
+        b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\nLink: </b>\r\nConnection: X\r\nX: 1\r\nContent-Length: 5\r\n\r\n"
+    )
+    answer.feed(OK + b"Content-Length: 2\r\n\r\nok")
+    assert heard == [(102, {}), (103, {b"link": b"</a>, </b>"})]
+    assert (answer.status, answer.head) == (200, {b"content-length": b"2"})

@@ -1,0 +1,100 @@
+"""How L2 lays answers out in LMDB: keys, what stands before a head, and what everything costs in bytes. Pure.
+
+resources   place                  → the fields its answers vary by, joined with commas
+heads       place + variant        → number in the order, hit mark, record
+order       number, big-endian     → place + variant: the oldest first
+tags        tag (several values)   → place + variant
+pieces      BLAKE3 + number        → up to PIECE bytes of the chunk with that BLAKE3
+references  BLAKE3                 → how many heads have that chunk
+about       name                   → books, format, purges under way
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+
+from blake3 import blake3
+
+from edgeproxy.cache.vary import Selector, selector
+from edgeproxy.pipeline.memo import Memo
+
+FORMAT = b"1"  # of this layout; an environment of another one is begun anew
+
+# LMDB puts a large value into a run of pages of its own, and finds no run in a file full of small holes, however much
+# of it is free. So a chunk is cut into pieces of one page each, less the 16 bytes that LMDB writes there: any free page
+# will do.
+PAGE = 4096
+PAGE_HEAD = 16
+PIECE = PAGE - PAGE_HEAD
+CHUNK = 16 * PIECE
+IN_LEAF = 1_950  # bytes of a value that stands in the tree itself
+
+# LMDB's keys are at most 511 bytes long, and so are the values of `tags`.
+LONGEST = 368
+VARIANT = 16
+
+PREFIX = struct.Struct("<QB")  # number in the order, 1 if it was asked for since it stood there
+COUNT = struct.Struct("<I")
+NUMBER = struct.Struct(">Q")
+BOOKS = struct.Struct("<QQ")  # bytes and heads
+
+_FULL = 1.6  # pages of a tree that grows at random are two thirds full
+_ROW = 64  # bytes: what LMDB and the smaller tables add to a row
+_ONLY = bytes(VARIANT)
+
+
+def place(key: bytes) -> bytes:
+    """Where a resource stands: its key, the tail of a long one as its BLAKE3. It begins with what the key begins with,
+    and no two keys have one place."""
+    if len(key) <= LONGEST:
+        return key + b"\0"
+    return b"%b\1%b" % (key[:LONGEST], blake3(key).digest())
+
+
+def variant_of(variant: bytes) -> bytes:
+    """What tells a variant from the others behind its resource's place."""
+    return blake3(variant).digest(VARIANT) if variant else _ONLY
+
+
+def tag_of(tag: bytes) -> bytes:
+    """A tag as a key."""
+    return tag if len(tag) <= LONGEST else b"%b\1%b" % (tag[:LONGEST], blake3(tag).digest())
+
+
+def pieces_of(size: int) -> int:
+    """The number of pieces a chunk of ``size`` bytes is cut into."""
+    return -(-size // PIECE)
+
+
+def piece_key(digest: bytes, number: int) -> bytes:
+    """Where a chunk's piece stands, from 0 on."""
+    return digest + bytes((number,))
+
+
+def chunk_cost(size: int) -> int:
+    """Bytes of the file that a chunk takes, its row of references included."""
+    whole, rest = divmod(size, PIECE)
+    if rest > IN_LEAF:
+        whole, rest = whole + 1, 0
+    return whole * (PAGE + int(_ROW * _FULL)) + int((rest + 2 * _ROW) * _FULL)
+
+
+def head_cost(head: bytes, value: int, tags: tuple[bytes, ...]) -> int:
+    """Bytes of the file that a head of ``value`` bytes takes, its rows in the other tables included."""
+    rows = value + 4 * len(head) + 3 * _ROW + sum([len(tag) + len(head) + _ROW for tag in tags])
+    return int(rows * _FULL)
+
+
+def body_cost(length: int, chunk: int) -> int:
+    """Bytes of the file that a body takes."""
+    whole, rest = divmod(length, chunk) if chunk else (0, 0)
+    return whole * chunk_cost(chunk) + (chunk_cost(rest) if rest else 0)
+
+
+def _selector(names: bytes) -> Selector:
+    return selector(tuple(names.split(b",")) if names else ())
+
+
+# A function from a request's fields to the variant they select, by what `resources` says.
+select_by: Callable[[bytes], Selector] = Memo(_selector, 1024).__getitem__

@@ -1,0 +1,131 @@
+"""What lies in one LMDB environment: its tables, and reading from them. Writing: :mod:`edgeproxy.cache.disk_batch`.
+
+Whatever is read is checked: a head by its checksum and against the key it was asked for, a chunk against its BLAKE3.
+"""
+
+from __future__ import annotations
+
+from itertools import islice
+
+import lmdb
+from blake3 import blake3
+
+from edgeproxy.cache.disk_layout import (
+    BOOKS,
+    FORMAT,
+    PREFIX,
+    piece_key,
+    pieces_of,
+    place,
+    select_by,
+    variant_of,
+)
+from edgeproxy.cache.record import Record, unpack
+from edgeproxy.http.headers import Headers
+
+TABLES = 7
+READERS = 4096  # reading transactions of all processes at once: a slot of 64 bytes each
+
+
+class DamagedError(Exception):
+    """A row that does not hold what was written there; ``digest`` names the chunk, b"" for a head."""
+
+    def __init__(self, head: bytes, digest: bytes = b"") -> None:
+        super().__init__("a stored answer is damaged")
+        self.head = head
+        self.digest = digest
+
+
+class Store:
+    """The tables of an environment. Raises lmdb.Error where the environment cannot be used."""
+
+    def __init__(self, environment: lmdb.Environment) -> None:
+        self.environment = environment
+        with environment.begin(write=True) as transaction:
+            self.resources = environment.open_db(b"resources", transaction)
+            self.heads = environment.open_db(b"heads", transaction)
+            self.order = environment.open_db(b"order", transaction)
+            self.tags = environment.open_db(b"tags", transaction, dupsort=True)
+            self.pieces = environment.open_db(b"pieces", transaction)
+            self.references = environment.open_db(b"references", transaction)
+            self.about = environment.open_db(b"about", transaction)
+            transaction.put(b"format", FORMAT, overwrite=False, db=self.about)
+
+    def format(self) -> bytes:
+        """The format of the layout it was begun with."""
+        with self.environment.begin() as transaction:
+            return bytes(transaction.get(b"format", db=self.about) or b"")
+
+    def books(self) -> tuple[int, int]:
+        """Bytes and heads in it."""
+        with self.environment.begin() as transaction:
+            return read_books(transaction.get(b"books", db=self.about))
+
+    def find(self, key: bytes, headers: Headers, inline: int) -> Found | None:
+        """The variant that a request with these fields selects, with its body if that has at most ``inline`` bytes.
+
+        Raises DamagedError, or lmdb.Error.
+        """
+        transaction = self.environment.begin()
+        try:
+            where = place(key)
+            names = transaction.get(where, None, self.resources)
+            if names is None:
+                return None
+            variant = select_by(names)(headers)
+            head = where + variant_of(variant)
+            value = transaction.get(head, None, self.heads)
+            if value is None:
+                return None
+            record = unpack(value[PREFIX.size :])
+            if record is None:
+                raise DamagedError(head)
+            if record.key != key or record.variant != variant:
+                return None
+            body = self._body(transaction, head, record) if record.length <= inline else None
+            return Found(head, record, body, value[PREFIX.size - 1] != 0)
+        finally:
+            transaction.abort()
+
+    def _body(self, transaction: lmdb.Transaction[bytes], head: bytes, record: Record) -> bytes:
+        digests = record.digests
+        if len(digests) == 1:
+            return self.chunk(transaction, head, digests[0], record.length)
+        chunk, left = record.chunk, record.length
+        chunks: list[bytes] = []
+        for digest in digests:
+            chunks.append(self.chunk(transaction, head, digest, min(chunk, left)))
+            left -= chunk
+        return b"".join(chunks)
+
+    def chunk(self, transaction: lmdb.Transaction[bytes], head: bytes, digest: bytes, size: int) -> bytes:
+        """A chunk's bytes, checked. Raises DamagedError, or lmdb.Error."""
+        cursor = transaction.cursor(self.pieces)
+        if not cursor.set_key(piece_key(digest, 0)):
+            raise DamagedError(head, digest)
+        data = b"".join(
+            islice(cursor.iternext(keys=False), pieces_of(size))
+        )  # whether they are these, the BLAKE3 tells
+        if len(data) != size or blake3(data).digest() != digest:
+            raise DamagedError(head, digest)
+        return data
+
+
+class Found:
+    """What a look-up found: the head's key, the head, the body if it is short, and whether it is marked as hit."""
+
+    __slots__ = ("body", "head", "marked", "record")
+
+    def __init__(self, head: bytes, record: Record, body: bytes | None, marked: bool) -> None:
+        self.head = head
+        self.record = record
+        self.body = body
+        self.marked = marked
+
+
+def read_books(value: bytes | None) -> tuple[int, int]:
+    """Bytes and heads, as the row of that name says."""
+    if value is None or len(value) != BOOKS.size:
+        return 0, 0
+    used, heads = BOOKS.unpack(value)
+    return used, heads

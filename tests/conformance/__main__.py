@@ -1,0 +1,31 @@
+"""``python -m tests.conformance``: run the suite, print, write docs/conformance.md and docs/conformance.json."""
+
+from __future__ import annotations
+
+import sys
+
+from tests.conformance import report
+from tests.conformance.suite import SuiteError, install, run
+
+
+def main() -> int:
+    """The exit status: 0 nothing is worse than before and nothing unexplained, 1 something is, 2 no result."""
+    try:
+        install()
+        scored = run()
+    except SuiteError as error:
+        print(f"conformance: {error}", file=sys.stderr)
+        return 2
+    print(report.table(scored))
+    faults = report.faults(scored, report.known_reasons(), report.passed_before(report.JSON_FILE, scored))
+    for fault in faults:
+        print(f"conformance: {fault}", file=sys.stderr)
+    if faults:
+        return 1
+    report.write(scored, report.known_reasons())
+    print(f"\nwritten: {report.MARKDOWN_FILE} and {report.JSON_FILE}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

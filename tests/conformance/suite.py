@@ -1,0 +1,88 @@
+"""The suite itself: installed from npm by its lock, and run through the proxy as anybody would start it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.conformance.score import Case, Scored, score
+from tests.support.ports import accepts, end_process, free_port, wait_until
+from tests.support.processes import EdgeProcess
+from tests.support.site import config
+
+HERE = Path(__file__).parent
+ROOT = HERE.parents[1]
+FOLDER = ROOT / "build" / "conformance"
+PACKAGE = FOLDER / "node_modules" / "http-cache-tests"
+LIMIT = 300  # seconds the whole run may take
+
+_LOCK = ("package.json", "package-lock.json")
+
+
+class SuiteError(Exception):
+    """The suite could not be installed or run; says what to do."""
+
+
+def install() -> None:
+    """Install what the lock says with npm, unless it is there. Raises SuiteError."""
+    if all((FOLDER / name).is_file() and _same(name) for name in _LOCK) and PACKAGE.is_dir():
+        return
+    if not all(map(shutil.which, ("node", "npm"))):
+        _call([str(ROOT / "scripts" / "debian-packages"), "nodejs", "npm"], ROOT)
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    for name in _LOCK:
+        shutil.copyfile(HERE / name, FOLDER / name)
+    try:
+        _call(["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"], FOLDER)
+    except SuiteError:
+        shutil.rmtree(FOLDER)  # half an installation would pass for a whole one
+        raise
+
+
+def run() -> list[Scored]:
+    """Every case, and what became of it, through a proxy with the default cache configuration. Raises SuiteError."""
+    with _origin() as port, EdgeProcess(config(f"http://127.0.0.1:{port}")) as edge:
+        command = ["node", "--no-warnings", str(HERE / "run.mjs"), str(PACKAGE), edge.url]
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=LIMIT)
+        except subprocess.TimeoutExpired:
+            raise SuiteError(f"the suite did not end within {LIMIT} s") from None
+        if done.returncode:
+            raise SuiteError(f"the suite's client failed:\n{done.stderr[-3000:]}")
+        told = json.loads(done.stdout)
+        return score([Case.read(case) for case in told["cases"]], told["results"])
+
+
+@contextmanager
+def _origin() -> Iterator[int]:
+    """The suite's origin server on a free loopback port."""
+    port = free_port()
+    settings = {"npm_config_protocol": "http", "npm_config_port": str(port), "npm_config_pidfile": os.devnull}
+    process = subprocess.Popen(
+        ["node", "--no-warnings", "--import", str(HERE / "loopback.mjs"), "server/server.mjs"],
+        cwd=PACKAGE,
+        env=os.environ | settings,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        wait_until(lambda: accepts(port), "the suite's origin listens")
+        yield port
+    finally:
+        end_process(process)
+
+
+def _call(command: list[str], folder: Path) -> None:
+    """Raises SuiteError with what the command said, if it failed."""
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise SuiteError(f"{' '.join(command)} failed:\n{done.stdout[-1000:]}{done.stderr[-2000:]}")
+
+
+def _same(name: str) -> bool:
+    return (HERE / name).read_bytes() == (FOLDER / name).read_bytes()

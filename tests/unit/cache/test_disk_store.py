@@ -1,0 +1,116 @@
+"""Reading from L2's tables: what is found is what was stored, checked, or it is not found."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from edgeproxy.cache.disk_batch import Batch
+from edgeproxy.cache.disk_layout import CHUNK, PIECE, PREFIX, piece_key, place, variant_of
+from edgeproxy.cache.disk_store import DamagedError, Store
+from edgeproxy.cache.record import to_entry
+from tests.support.disk import body_of, environment, item, stored, write
+
+KEY = b"http://a.example/"
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    with environment(tmp_path) as store:
+        yield store
+
+
+@pytest.mark.parametrize("size", [0, 1, PIECE - 1, PIECE, PIECE + 1, 16_384, CHUNK, CHUNK + 1, 3 * CHUNK + 7])
+def test_a_body_of_any_length_comes_back(store: Store, size: int) -> None:
+    body = random.Random(size).randbytes(size)
+    write(store, stored(KEY, body))
+    found = store.find(KEY, {}, size)
+    assert found is not None
+    assert found.body == body
+    again = to_entry(found.record, found.body)
+    assert (again.key, again.status, again.etag) == (KEY, 200, b'"1"')
+
+
+def test_a_body_longer_than_asked_for_stays_where_it_is(store: Store) -> None:
+    write(store, stored(KEY, b"x" * 1_001))
+    found = store.find(KEY, {}, 1_000)
+    assert found is not None
+    assert (found.body, found.record.length) == (None, 1_001)
+
+
+def test_what_is_not_there_is_not_found(store: Store) -> None:
+    write(store, stored(KEY))
+    assert store.find(KEY + b"x", {}, 100) is None
+    assert store.find(b"", {}, 100) is None
+
+
+def test_fields_select_the_variant(store: Store) -> None:
+    for language in (b"de", b"en"):
+        write(store, stored(KEY, language, vary=(b"accept-language",), variant=b"=" + language))
+    assert body_of(store, KEY, {b"accept-language": b"de"}) == b"de"
+    assert body_of(store, KEY, {b"accept-language": b"en"}) == b"en"
+    assert body_of(store, KEY, {b"accept-language": b"fr"}) is None
+
+
+def test_long_keys_that_differ_in_their_ends_are_two(store: Store) -> None:
+    long = KEY + b"a" * 5_000
+    write(store, stored(long + b"1", b"one"), stored(long + b"2", b"two"))
+    assert (body_of(store, long + b"1"), body_of(store, long + b"2")) == (b"one", b"two")
+
+
+def test_another_answer_in_its_place_is_not_taken_for_it(store: Store) -> None:
+    write(store, stored(KEY + b"1", b"one"), stored(KEY + b"2", b"two"))
+    ours, other = (place(KEY + number) + variant_of(b"") for number in (b"1", b"2"))
+    with store.environment.begin(write=True) as transaction:
+        transaction.put(ours, transaction.get(other, db=store.heads), db=store.heads)
+    assert store.find(KEY + b"1", {}, 100) is None
+
+
+def test_a_damaged_head_is_told_from_none(store: Store) -> None:
+    write(store, stored(KEY))
+    head = place(KEY) + variant_of(b"")
+    with store.environment.begin(write=True) as transaction:
+        value = transaction.get(head, db=store.heads)
+        transaction.put(head, value[:-1] + b"\xff", db=store.heads)
+    with pytest.raises(DamagedError) as raised:
+        store.find(KEY, {}, 100)
+    assert (raised.value.head, raised.value.digest) == (head, b"")
+
+
+@pytest.mark.parametrize("how", ["changed", "shorter", "gone", "first gone"])
+def test_a_damaged_chunk_is_named_and_never_given_out(store: Store, how: str) -> None:
+    entry = stored(KEY, random.Random(1).randbytes(2 * PIECE + 5))
+    digest = item(entry).record.digests[0]
+    write(store, entry)
+    with store.environment.begin(write=True) as transaction:
+        place = piece_key(digest, 0 if how == "first gone" else 1)
+        piece = transaction.get(place, db=store.pieces)
+        if "gone" in how:
+            transaction.delete(place, db=store.pieces)
+        else:
+            transaction.put(place, piece[:-1] + (b"" if how == "shorter" else bytes((piece[-1] ^ 1,))), db=store.pieces)
+    with pytest.raises(DamagedError) as raised:
+        store.find(KEY, {}, 10**6)
+    assert raised.value.digest == digest
+
+
+def test_a_mark_is_seen(store: Store) -> None:
+    write(store, stored(KEY))
+    head = place(KEY) + variant_of(b"")
+    found = store.find(KEY, {}, 100)
+    assert found is not None
+    assert (found.head, found.marked) == (head, False)
+    with Batch(store) as batch:
+        batch.mark([head])
+    found = store.find(KEY, {}, 100)
+    assert found is not None
+    assert found.marked
+
+
+def test_the_books_of_an_empty_environment_are_empty(store: Store) -> None:
+    assert store.books() == (0, 0)
+    assert store.format() == b"1"
+    assert PREFIX.size == 9
