@@ -16,9 +16,10 @@ import lmdb
 
 from edgeproxy.cache import record as cache_record
 from edgeproxy.cache.disk_body import READERS, DiskBody
+from edgeproxy.cache.disk_order import Order
 from edgeproxy.cache.disk_shadow import Shadow
 from edgeproxy.cache.disk_store import DamagedError
-from edgeproxy.cache.disk_writer import Order, Writer
+from edgeproxy.cache.disk_writer import Writer
 from edgeproxy.cache.entry import Entry
 from edgeproxy.cache.purge import Purge
 from edgeproxy.cache.source import Source

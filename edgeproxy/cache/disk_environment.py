@@ -14,6 +14,7 @@ alone is no reason: what it had committed is whole.
 
 from __future__ import annotations
 
+import errno
 import faulthandler
 import fcntl
 import logging
@@ -44,6 +45,11 @@ _META = struct.Struct("<IIQQ48s48sQQ")  # magic, version, address, map size, two
 
 # What LMDB says of a file it cannot go on with, as against a disk that is full or an order that is wrong.
 DAMAGES = (lmdb.CorruptedError, lmdb.InvalidError, lmdb.PageNotFoundError, lmdb.VersionMismatchError)
+
+# What says that there is no more room, in the file or for it: making room in it may help. A write that a full disk cut
+# short is an I/O error to LMDB.
+_FULL = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO))
+_REFUSED = _FULL | {errno.EROFS, errno.EACCES, errno.EPERM}
 
 
 class Opened:
@@ -141,6 +147,16 @@ def replace_damaged(folder: Path, opened: Opened, reason: str) -> None:
     with _guarded(folder):
         if opened.wrong() is None:
             set_aside(folder, reason)
+
+
+def full(error: Exception) -> bool:
+    """Whether there is no more room in the file, or for it."""
+    return isinstance(error, lmdb.MapFullError | lmdb.TxnFullError) or getattr(error, "code", 0) in _FULL
+
+
+def refused(error: Exception) -> bool:
+    """Whether it is the disk that cannot be written to, while what is there can be read."""
+    return full(error) or getattr(error, "code", 0) in _REFUSED
 
 
 def set_aside(folder: Path, reason: str) -> None:

@@ -6,7 +6,6 @@ that has forgotten something is a cache.
 
 from __future__ import annotations
 
-import errno
 import logging
 import shutil
 import threading
@@ -15,22 +14,18 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from pathlib import Path
-from typing import NamedTuple
 
 import lmdb
-from blake3 import blake3
 
 from edgeproxy.cache.disk_batch import Batch, Item
-from edgeproxy.cache.disk_environment import DAMAGES, Opened, open_environment, replace_damaged
-from edgeproxy.cache.disk_layout import CHUNK, body_cost
+from edgeproxy.cache.disk_environment import DAMAGES, Opened, full, open_environment, refused, replace_damaged
+from edgeproxy.cache.disk_order import CHANGED, Order, to_item
 from edgeproxy.cache.disk_purges import Purges
 from edgeproxy.cache.disk_store import DamagedError, Store
 from edgeproxy.cache.purge import Purge
-from edgeproxy.cache.record import Record, pack
 
 logger = logging.getLogger("edgeproxy.cache")
 
-CHANGED = 48 * 1024  # bytes of the trees that are written anew for one head stored or forgotten, at most
 QUEUE_BYTES = 64 * 2**20
 BATCH_BYTES = 16 * 2**20
 LINGER = 0.02  # seconds the first of a batch waits for others
@@ -41,23 +36,6 @@ CLOSE_WITHIN = 5.0  # seconds for what is queued when the worker leaves
 AHEAD = 4  # batches that the file is kept larger than is in use
 TRIES = 3  # of a batch that finds no room
 MOST_MARKS = 10_000  # heads asked for since they were last noted; more wait for their next time
-
-# What says that there is no more room, in the file or for it: making room in it may help. A write that a full disk cut
-# short is an I/O error to LMDB.
-_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
-_REFUSALS = {*_FULL, errno.EROFS, errno.EACCES, errno.EPERM}
-
-
-class Order(NamedTuple):
-    """An answer to be stored: its head without digests, and its body; None if it lies there already."""
-
-    record: Record
-    body: bytes | None
-
-    @property
-    def size(self) -> int:
-        """Bytes it takes while it waits, and of the file while it is written."""
-        return CHANGED + (0 if self.body is None else len(self.body))
 
 
 class Writer:
@@ -196,7 +174,7 @@ class Writer:
                 self._drop(orders, "error")
                 if not isinstance(error, lmdb.MapResizedError):
                     self._trouble(f"{error} ({_free(self._folder)})")
-                if not _of_the_disk(error):
+                if not refused(error):
                     self._let_go()
             if self._closing and not self._orders:
                 self._leave()
@@ -267,13 +245,14 @@ class Writer:
             self.books = opened.store.books()
 
     def _write(self, store: Store, orders: Sequence[Order]) -> None:
-        items = [item for order in orders if (item := self._prepare(order)) is not None]
+        items = [item for order in orders if (item := to_item(order, self.room // 16)) is not None]
+        self._drop(orders[len(items) :], "too_large")
         for _ in range(TRIES - 1):
             try:
                 self._commit(store, items)
                 break
             except lmdb.Error as error:
-                if not _full(error):
+                if not full(error):
                     raise
                 self._relieve(store)
         else:
@@ -316,25 +295,6 @@ class Writer:
                 gone = batch.make_room(min(batch.used, self.room) - self.batch, self.heads)
             self._evicted(gone)
 
-    def _prepare(self, order: Order) -> Item | None:
-        """The order with its body cut into chunks and their digests; None where it is too large to be kept."""
-        record, body = order
-        if body_cost(record.length, CHUNK) > self.room // 16:
-            self._dropped("too_large")
-            return None
-        chunks: list[memoryview | bytes] | None = None
-        if body is not None:
-            view = memoryview(body)
-            chunks = [view[start : start + CHUNK] for start in range(0, len(body), CHUNK)]
-            record = record._replace(
-                length=len(body), chunk=CHUNK, digests=tuple([blake3(chunk).digest() for chunk in chunks])
-            )
-        try:
-            return Item(record, pack(record), chunks)
-        except ValueError:
-            self._dropped("too_large")
-            return None
-
     def _look_after(self, opened: Opened) -> None:
         """What is to be done now and then."""
         now = time.monotonic()
@@ -362,7 +322,7 @@ class Writer:
                 with Batch(store) as batch:
                     batch.mark(list(marks)[: self.heads])
             except lmdb.Error as error:
-                if not _full(error):
+                if not full(error):
                     raise
                 # They are noted when they are asked for again.
 
@@ -395,15 +355,6 @@ class Writer:
         if self.trouble:
             self.trouble = ""
             logger.info("disk cache %s works again", self._folder)
-
-
-def _full(error: Exception) -> bool:
-    return isinstance(error, lmdb.MapFullError | lmdb.TxnFullError) or getattr(error, "code", 0) in _FULL
-
-
-def _of_the_disk(error: Exception) -> bool:
-    """Whether it is the disk that cannot be written to, while what is there can be read."""
-    return _full(error) or getattr(error, "code", 0) in _REFUSALS
 
 
 def _free(folder: Path) -> str:

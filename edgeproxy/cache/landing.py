@@ -11,7 +11,7 @@ from edgeproxy.cache.answer import from_entry
 from edgeproxy.cache.collapse import Flight
 from edgeproxy.cache.cookies import tells_nobody
 from edgeproxy.cache.entry import Entry
-from edgeproxy.cache.fill import Fill
+from edgeproxy.cache.fill import Continued, Fill
 from edgeproxy.cache.parts import LARGEST as LARGEST_PART
 from edgeproxy.cache.parts import Parts, strong
 from edgeproxy.cache.rules import Rules
@@ -96,12 +96,10 @@ class Landing:
     def storable(self, x: Exchange, response: Response) -> bool:
         return self._rules.fits(response) and self._rules.storable(x, response.status, response.headers())
 
-    async def keep(self, x: Exchange, flight: Flight, response: Response, sent: float, beginning: bytes = b"") -> None:
-        """Make the answer an entry, readable from its head on, and bring its body in behind what is here of it."""
-        entry, fill = await self._make(x, flight, response, sent, beginning)
+    async def keep(self, x: Exchange, flight: Flight, response: Response, sent: float) -> None:
+        """Make the answer an entry, readable from its head on, and bring its body in."""
+        entry, fill = await self._make(x, flight, response, sent)
         self._rules.tiers.put(entry, sent)
-        if fill is not None:
-            self._rules.tiers.memory.grow(entry, len(beginning))
         self._note_search(entry)
         flight.share(entry, self._verdict(response.status) + b"; stored")
         if fill is not None:
@@ -120,9 +118,7 @@ class Landing:
         age = entry.age(self._rules.clock.wall())
         return entry.parts is None and self._rules.covers(entry.terms, age, unreachable=unreachable)
 
-    async def _make(
-        self, x: Exchange, flight: Flight, response: Response, sent: float, beginning: bytes
-    ) -> tuple[Entry, Fill | None]:
+    async def _make(self, x: Exchange, flight: Flight, response: Response, sent: float) -> tuple[Entry, Fill | None]:
         """The entry an answer becomes, and what its body comes in by if it is not all here."""
         now = self._rules.clock.wall()
         if response.get(b"date") is None:
@@ -141,12 +137,8 @@ class Landing:
             body = response.body
             for feed in filters:
                 body = feed(body) + feed(b"")
-            body = beginning + body
         else:
-            length = response.body.length
-            fill = Fill(None if filters or length is None else len(beginning) + length)
-            if beginning:
-                fill.feed(beginning)
+            fill = Fill(None if filters else response.body.length)
         status = response.status
         return Entry(self._key, fields, variant, status, headers, terms, now, body=body, fill=fill, tags=tags), fill
 
@@ -202,11 +194,14 @@ class Landing:
             headers = entry.told | response.headers()
             for name in _OF_THE_PART:
                 headers.pop(name, None)
-            whole = Response(200, headers, response.body)
             beginning = parts.get((0, self._rest_from - 1))  # more may have come since
-            if beginning is not None and self.storable(x, whole):
-                await self.keep(x, flight, whole, sent, beginning)
-                return True
+            if beginning is not None:
+                rest = response.body
+                body = beginning + rest if isinstance(rest, bytes) else Continued(beginning, rest)
+                whole = Response(200, headers, body)
+                if self.storable(x, whole):
+                    await self.keep(x, flight, whole, sent)
+                    return True
         _close(response)
         return False
 
@@ -228,7 +223,7 @@ class Landing:
         elif size > LARGEST_PART:
             flight.deliver(response, self._verdict(206))
         else:
-            entry, fill = await self._make(x, flight, response, sent, b"")
+            entry, fill = await self._make(x, flight, response, sent)
             flight.share(entry, self._verdict(206) + b"; stored")
             if fill is not None:
                 await self._pump(response, entry, fill)

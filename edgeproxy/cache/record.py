@@ -1,6 +1,6 @@
 """A stored answer's head as bytes and back: what L2 and L3 keep beside its body.
 
-    4 schema · 16 checksum of all behind it · FIXED · the terms as doubles · N lengths · N strings · digests
+    4 schema · 16 checksum of all behind it · FIXED · the terms · N lengths · N strings · digests
 
 Compact, versioned by what it holds, and checked: bytes that were damaged, cut off or written by another version are no
 record. Nothing here does I/O.

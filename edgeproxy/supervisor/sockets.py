@@ -6,16 +6,20 @@ the successor of a dead worker finds its accept queue. A Unix socket is one for 
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import errno
 import os
 import socket
 import stat
+import struct
 from collections.abc import Iterable
 from pathlib import Path
 
 from edgeproxy.config.units import AddressValue
 
 BACKLOG = 4096
+HANDSHAKES = 0.3  # seconds for handshakes that have begun when new ones are turned away: a round trip, with room
 UNIX_MODE = 0o660
 
 _ADVICE = {
@@ -25,6 +29,20 @@ _ADVICE = {
     errno.EAFNOSUPPORT: "this machine does not speak this protocol (IPv6 off?)",
     errno.ENOENT: "there is no such folder",
 }
+
+
+_SO_ATTACH_FILTER = 26  # asm-generic/socket.h
+# Classic BPF over a TCP header: drop what has SYN and not ACK in its flags, byte 13 (RFC 9293 §3.1); take the rest.
+_NO_SYN = b"".join(
+    struct.pack("=HBBI", *instruction)
+    for instruction in (
+        (0x30, 0, 0, 13),
+        (0x54, 0, 0, 0x12),
+        (0x15, 0, 1, 0x02),
+        (0x06, 0, 0, 0),
+        (0x06, 0, 0, 1 << 18),
+    )
+)
 
 
 class ListenError(Exception):
@@ -70,6 +88,7 @@ class Sockets:
         for address in list(self._open):
             count = 0 if address not in wanted else 1 if address.path else workers
             for sock in self._open[address][count:]:
+                _turn_away(sock)
                 sock.close()
             del self._open[address][count:]
             if not self._open[address]:
@@ -78,9 +97,13 @@ class Sockets:
                     remove_file(address.path)
 
     def release(self) -> None:
-        """Close this process's copies, so that an address is closed when the last worker leaves it."""
-        for sockets in self._open.values():
+        """Begin no new connection, and close this process's copies: an address is closed when the last worker leaves
+        it. One that does so ``HANDSHAKES`` seconds later has been given every connection that was begun before."""
+        for address, sockets in self._open.items():
+            if address.path:
+                remove_file(address.path)
             for sock in sockets:
+                _turn_away(sock)
                 sock.close()
 
     def close(self) -> None:
@@ -98,6 +121,17 @@ def listen_alone(address: AddressValue) -> socket.socket:
 def remove_file(path: str) -> None:
     """Take away the file of a Unix socket that was closed."""
     Path(path).unlink(missing_ok=True)
+
+
+def _turn_away(sock: socket.socket) -> None:
+    """Let the kernel begin no new TCP connection here. Clients ask again after a second, and find another listener or
+    none; closing at once would reset whoever completes a handshake meanwhile."""
+    if sock.family == socket.AF_UNIX or sock.fileno() < 0:
+        return
+    program = ctypes.create_string_buffer(_NO_SYN)
+    pointer = struct.pack("HL", len(_NO_SYN) // 8, ctypes.addressof(program))
+    with contextlib.suppress(OSError):  # a kernel without socket filters resets the last ones
+        sock.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, pointer)
 
 
 def _first(address: AddressValue) -> socket.socket:

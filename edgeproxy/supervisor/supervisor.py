@@ -25,7 +25,7 @@ from edgeproxy.supervisor.bus import BusError
 from edgeproxy.supervisor.generation import Generation
 from edgeproxy.supervisor.process import WorkerProcess
 from edgeproxy.supervisor.purging import Purging
-from edgeproxy.supervisor.sockets import ListenError, Sockets, listen_alone
+from edgeproxy.supervisor.sockets import HANDSHAKES, ListenError, Sockets, listen_alone
 from edgeproxy.supervisor.totals import Totals
 
 if TYPE_CHECKING:
@@ -127,9 +127,10 @@ class Supervisor:
         await self._drain(self._config.drain)
 
     async def _drain(self, drain: DrainConfig) -> None:
-        self._sockets.release()
         for generation in self._generations:
-            self._retire(generation, drain.delay)
+            self._retire(generation, drain.delay + HANDSHAKES)
+        await asyncio.sleep(drain.delay)
+        self._sockets.release()
         await asyncio.gather(*self._leaving.values())
         logger.info("drained")
 
@@ -188,7 +189,7 @@ class Supervisor:
         except BaseException:
             self._sockets.keep(_addresses(before), old.size)
             raise
-        self._retire(old, 0.0)
+        self._retire(old, HANDSHAKES)
         self._sockets.keep(_addresses(config), self._generation.size)
         self._announce(config)
 

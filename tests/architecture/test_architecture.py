@@ -44,6 +44,7 @@ LONGER: dict[str, str] = {}  # file: the reason why it may be longer; never beyo
 TESTED_ELSEWHERE: dict[str, str] = {
     "edgeproxy/__main__.py": "tests/unit/test_cli.py",
     "edgeproxy/cache/region.py": "tests/integration/supervisor/test_purging.py",
+    "edgeproxy/cache/source.py": "tests/unit/cache/test_disk.py",
     "edgeproxy/config/reference.py": "tests/unit/config/test_files.py",
     "edgeproxy/config/schema.py": "tests/unit/config/test_golden.py",
     "edgeproxy/config/section.py": "tests/unit/config/test_golden.py",

@@ -10,12 +10,12 @@ from pathlib import Path
 
 from blake3 import blake3
 
+from edgeproxy.cache import policy
 from edgeproxy.cache.disk_batch import Batch, Item
 from edgeproxy.cache.disk_environment import open_environment
 from edgeproxy.cache.disk_layout import CHUNK
 from edgeproxy.cache.disk_store import Store
 from edgeproxy.cache.entry import Entry
-from edgeproxy.cache.policy import Terms
 from edgeproxy.cache.purge import Kind, Purge
 from edgeproxy.cache.record import of_entry, pack
 
@@ -32,7 +32,7 @@ def stored(
     etag: bytes = b'"1"',
 ) -> Entry:
     """An answer that was asked for at NOW, and is fresh for ten years: the wall clock of a test may be any."""
-    terms = Terms(**(dict.fromkeys(Terms._fields, 0) | Terms._field_defaults | {"lifetime": 3e8}))
+    terms = policy.terms(200, {b"cache-control": b"max-age=300000000"}, request_time=NOW, response_time=NOW)
     return Entry(
         key, vary, variant, 200, {b"etag": etag, b"cache-control": b"max-age=600"}, terms, NOW, body, tags=tags
     )

@@ -289,10 +289,11 @@ async def test_where_redis_lost_what_was_purged_nothing_older_is_used(
     assert await one.get() is not None
 
 
+@pytest.mark.parametrize("body", [TEXT, b"too short to be compressed"])
 @pytest.mark.parametrize("cut", [0, 1, 20, 60, -1])
-async def test_what_is_damaged_is_a_miss(nodes: tuple[Node, Node], server: RedisServer, cut: int) -> None:
+async def test_what_is_damaged_is_a_miss(nodes: tuple[Node, Node], server: RedisServer, cut: int, body: bytes) -> None:
     one, other = nodes
-    await one.keep(answer())
+    await one.keep(answer(body=body))
     with server.client as client:
         (name,) = client.keys("edgeproxy:answer:*")
         value = client.get(name)

@@ -163,8 +163,12 @@ def test_what_redis_forgot_its_nodes_tell_again(pair, site, post, redis):
     fill(pair)
     other.process.send_signal(signal.SIGSTOP)  # its workers serve on
     try:
-        assert post(one, "/purge", {"tag": "one"})[0] == 200
-        assert hit(other)
+        with redis.client as client:
+            for reader in client.client_list():
+                if reader["cmd"] == "xread":
+                    client.client_kill(reader["addr"])
+            assert post(one, "/purge", {"tag": "one"}) == (200, {"purged": 1})
+            assert client.xlen("edgeproxy:{purges}:recent") == 1
         redis.stop()
         redis.start()
     finally:

@@ -65,15 +65,6 @@ def test_what_is_kept_no_more_is_closed(sockets, tcp, unix, tmp_path):
     assert accepts(tcp.port)
 
 
-def test_a_released_address_closes_with_its_last_worker(sockets, tcp):
-    sockets.provide([tcp], 1)
-    workers = sockets.lend([tcp], 0)[str(tcp)].dup()
-    sockets.release()
-    assert accepts(tcp.port)
-    workers.close()
-    assert not accepts(tcp.port)
-
-
 def test_the_accept_queue_of_a_dead_worker_outlives_it(sockets, tcp):
     sockets.provide([tcp], 1)
     dead = sockets.lend([tcp], 0)[str(tcp)].dup()
@@ -117,3 +108,31 @@ def test_the_advice_fits_the_error(tmp_path):
         listen_alone(AddressValue("", 0, str(tmp_path / "missing" / "s")))
     with pytest.raises(ListenError, match="no such address"):
         listen_alone(AddressValue("203.0.113.1", free_port()))
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+def test_a_released_address_begins_no_connection_and_ends_those_begun(sockets, host):
+    address = AddressValue(host, free_port())
+    sockets.provide([address], 1)
+    worker = sockets.lend([address], 0)[str(address)].dup()
+    with worker, socket.create_connection((host, address.port)) as before:
+        sockets.release()
+        with pytest.raises(TimeoutError):
+            socket.create_connection((host, address.port), timeout=0.2)
+        before.sendall(b"asked")
+        accepted, _ = worker.accept()
+        with accepted:
+            assert accepted.recv(10) == b"asked"
+            accepted.sendall(b"answered")
+            assert before.recv(10) == b"answered"
+    assert not accepts(address.port, host), "the last worker has left it"
+
+
+def test_a_released_unix_socket_can_be_found_no_more_but_answers_who_has_found_it(sockets, unix):
+    sockets.provide([unix], 1)
+    worker = sockets.lend([unix], 0)[str(unix)].dup()
+    with worker, socket.socket(socket.AF_UNIX) as before:
+        before.connect(unix.path)
+        sockets.release()
+        assert not Path(unix.path).exists()
+        worker.accept()[0].close()

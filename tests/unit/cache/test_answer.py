@@ -10,6 +10,8 @@ from edgeproxy.cache.answer import from_entry
 from edgeproxy.cache.entry import Entry
 from edgeproxy.cache.fill import Fill
 from edgeproxy.cache.parts import Parts
+from edgeproxy.cache.source import Source
+from edgeproxy.http.body import Body
 from edgeproxy.http.dates import format_date
 from edgeproxy.http.message import Response
 from tests.support.stages import exchange
@@ -154,3 +156,34 @@ def test_date_stands_for_a_last_modified_that_is_not_there(entry: Make, since: f
     """RFC 9111 §4.3.2."""
     stored = entry({b"date": format_date(NOW)})
     assert ask(stored, **{"if-modified-since": format_date(since)}).status == status
+
+
+class Positions(Body):
+    """A body that says which bytes it was asked for."""
+
+    def __init__(self, first: int, last: int) -> None:
+        self.asked = (first, last)
+        self.length = last + 1 - first
+
+
+def elsewhere(entry: Make) -> Entry:
+    stored = entry(ETAG, body=None)
+    stored.source = Source(1_000, 100, (), Positions)
+    return stored
+
+
+def test_a_body_that_lies_elsewhere_is_read_from_there(entry: Make) -> None:
+    whole = ask(elsewhere(entry))
+    assert isinstance(whole.body, Positions)
+    assert (whole.status, whole.body.asked, whole.body.length) == (200, (0, 999), 1_000)
+    part = ask(elsewhere(entry), range=b"bytes=100-199")
+    assert isinstance(part.body, Positions)
+    assert (part.status, part.body.asked, part.get(b"content-range")) == (206, (100, 199), b"bytes 100-199/1000")
+    assert ask(elsewhere(entry), range=b"bytes=1000-").status == 416
+    assert ask(elsewhere(entry), range=b"bytes=0-1,5-6").status == 200
+    assert ask(elsewhere(entry), if_none_match=b'"1"').status == 304
+
+
+def test_head_of_a_body_that_lies_elsewhere_reads_nothing(entry: Make) -> None:
+    head = ask(elsewhere(entry), method=b"HEAD")
+    assert (head.status, head.body, head.get(b"content-length")) == (200, b"", b"1000")

@@ -16,8 +16,9 @@ import pytest
 from edgeproxy.cache import disk_writer
 from edgeproxy.cache.disk_batch import Batch
 from edgeproxy.cache.disk_layout import PAGE, piece_key
+from edgeproxy.cache.disk_order import Order
 from edgeproxy.cache.disk_store import DamagedError
-from edgeproxy.cache.disk_writer import Order, Writer
+from edgeproxy.cache.disk_writer import Writer
 from edgeproxy.cache.entry import Entry
 from edgeproxy.cache.record import of_entry
 from tests.support.disk import NOW, SIZE, body_of, environment, item, overwrite, purge, reader, stored, write

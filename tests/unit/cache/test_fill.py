@@ -6,9 +6,9 @@ import asyncio
 
 import pytest
 
-from edgeproxy.cache.fill import Fill
+from edgeproxy.cache.fill import Continued, Fill, Slice
 from edgeproxy.errors import EdgeError, Kind
-from edgeproxy.http.body import HIGH_WATER
+from edgeproxy.http.body import HIGH_WATER, Pipe
 
 
 async def drain(reader: object) -> bytes:
@@ -63,3 +63,40 @@ async def test_nobody_reading_ends_a_fill_given_up() -> None:
     fill.give_up()
     reader.close()
     assert not await fill.room()
+
+
+@pytest.mark.parametrize("part", [(0, 9), (0, 0), (3, 6), (9, 9), (5, 5)])
+@pytest.mark.parametrize("pieces", [[b"0123456789"], [b"01", b"23", b"4567", b"89"]])
+async def test_a_slice_is_the_bytes_between_its_ends(part: tuple[int, int], pieces: list[bytes]) -> None:
+    fill = Fill(10)
+    early = Slice(fill.reader(), part)
+    reading = asyncio.ensure_future(drain(early))
+    for piece in pieces:
+        fill.feed(piece)
+        await asyncio.sleep(0)
+    fill.finish()
+    expected = b"0123456789"[part[0] : part[1] + 1]
+    assert await reading == expected
+    assert early.length == len(expected)
+    assert Slice(fill.reader(), part).take() == expected
+    early.close()
+
+
+async def test_a_slice_of_a_broken_body_breaks_off() -> None:
+    fill = Fill(10)
+    part = Slice(fill.reader(), (2, 8))
+    fill.feed(b"01234")
+    assert await part.read() == b"234"
+    fill.fail(EdgeError(Kind.RESPONSE_INCOMPLETE, "origin"))
+    with pytest.raises(EdgeError):
+        await part.read()
+
+
+async def test_a_body_goes_on_behind_its_beginning() -> None:
+    rest = Pipe(3)
+    body = Continued(b"0123", rest)
+    rest.feed(b"456")
+    rest.finish()
+    assert (body.length, body.take()) == (7, None)
+    assert await drain(body) == b"0123456"
+    assert Continued(b"0", Pipe()).length is None

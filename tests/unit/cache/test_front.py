@@ -186,3 +186,48 @@ def test_a_request_that_was_here_does_not_wait_for_itself(entry: Make) -> None:
     assert raised.value.kind is Kind.LOOP
     assert cache.ask(exchange(headers={b"cdn-loop": b"edgeproxy-b"})) is None
     assert Cache(entry()).ask(exchange(headers={b"cdn-loop": b"edgeproxy"})) is not None  # a kept answer ends the loop
+
+
+class BelowMemory:
+    """L2, with one answer."""
+
+    def __init__(self, found: Entry | None) -> None:
+        self.found = found
+
+    def get(self, key: bytes, headers: dict[bytes, bytes]) -> Entry | None:
+        return self.found if self.found is not None and self.found.key == key else None
+
+
+@pytest.mark.interpreted
+def test_what_only_the_disk_has_is_given_and_says_so(entry: Make) -> None:
+    cache = Cache()
+    cache.tiers.disk = BelowMemory(entry())  # type: ignore[assignment]
+    for verdict in (b"hit; detail=l2", b"hit"):
+        x = exchange()
+        answer = cache.ask(x)
+        assert answer is not None
+        assert (answer.body, answer.get(b"cache-status"), x.verdict) == (
+            b"0123456789",
+            b"edgeproxy; " + verdict,
+            verdict,
+        )
+    assert cache.ask(exchange(b"/other")) is None
+
+
+@pytest.mark.interpreted
+def test_what_is_stale_in_memory_and_fresh_on_disk_is_given_from_there(entry: Make) -> None:
+    cache = Cache(entry(lifetime=1.0, initial_age=5.0))
+    cache.tiers.disk = BelowMemory(entry(lifetime=60.0))  # type: ignore[assignment]
+    x = exchange()
+    assert cache.ask(x) is not None
+    assert x.verdict == b"hit; detail=l2"
+
+
+@pytest.mark.interpreted
+def test_what_is_stale_on_disk_too_is_a_miss(entry: Make) -> None:
+    cache = Cache()
+    cache.tiers.disk = BelowMemory(entry(lifetime=0.0))  # type: ignore[assignment]
+    x = exchange()
+    assert cache.ask(x) is None
+    assert isinstance(x.lookup, Lookup)
+    assert x.lookup._reason == b"stale"

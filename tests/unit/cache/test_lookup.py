@@ -428,3 +428,74 @@ async def test_interim_answers_reach_the_one_whose_request_it_is_before_its_fina
     await asyncio.sleep(0.01)
     assert len(edge.asked) == 2
     assert refreshed.hints == []
+
+
+@pytest.mark.parametrize(
+    ("control", "shared"),
+    [
+        (b"max-age=60", False),
+        (b"max-age=60, public", True),
+        (b"s-maxage=60", True),
+        (b"max-age=60, must-revalidate", True),
+        (b"max-age=60, proxy-revalidate", False),
+        (b"private, public, max-age=60", False),
+    ],
+)
+async def test_an_answer_to_authorization_is_shared_only_by_the_origins_leave(control: bytes, shared: bool) -> None:
+    """RFC 9111 §3.5, both ways: for one with other credentials, and for one without any."""
+    edge = Edge()
+    edge.answers(cache_control=control)
+    await edge.get(authorization=b"Basic a")
+    for fields in ({"authorization": b"Basic b"}, {}):
+        hit = (await edge.get(**fields)).field(b"cache-status") == b"edgeproxy; hit"
+        assert hit is shared
+
+
+async def test_what_everybody_may_have_answers_those_with_authorization_too() -> None:
+    edge = Edge()
+    edge.answers(cache_control=b"max-age=60")
+    await edge.get()
+    assert (await edge.get(authorization=b"Basic a")).field(b"cache-status") == b"edgeproxy; hit"
+
+
+@pytest.mark.parametrize("forbids", [b"", b", must-revalidate", b", proxy-revalidate", b", s-maxage=1", b", no-cache"])
+@pytest.mark.parametrize("error", ["answered", "unreachable"])
+async def test_stale_if_error_holds_within_its_window_unless_it_is_forbidden(forbids: bytes, error: str) -> None:
+    """RFC 5861 §4, RFC 9111 §4.2.4."""
+    edge = Edge(grace="0s")
+    edge.answers(cache_control=b"max-age=1, stale-if-error=60" + forbids, etag=b'"1"')
+    await edge.get()
+
+    async def fails(request: Request) -> Response:
+        if error == "answered":
+            return Response(503, {}, b"down")
+        raise EdgeError(Kind.CONNECT_REFUSED, "origin")
+
+    edge.answer = fails
+    edge.clock.advance(30)
+    within = await edge.get()
+    assert (within.status == 200) is (not forbids)
+    edge.clock.advance(40)
+    assert (await edge.get()).status >= 500
+
+
+@pytest.mark.parametrize("forbids", [b"", b", must-revalidate", b", proxy-revalidate", b", s-maxage=1", b", no-cache"])
+async def test_stale_while_revalidate_holds_within_its_window_unless_it_is_forbidden(forbids: bytes) -> None:
+    """RFC 5861 §3: behind it comes a request that waits, and what it brings."""
+    edge = Edge()
+    edge.answers(body=b"old", cache_control=b"max-age=1, stale-while-revalidate=10" + forbids, etag=b'"1"')
+    await edge.get()
+    edge.answers(body=b"new", cache_control=b"no-cache", etag=b'"2"')
+    edge.clock.advance(5)
+    assert (await edge.get()).body == (b"new" if forbids else b"old")
+    await asyncio.sleep(0.01)
+    assert (await edge.get()).body == b"new"
+
+
+async def test_a_window_that_is_over_makes_the_next_one_wait() -> None:
+    edge = Edge()
+    edge.answers(body=b"old", cache_control=b"max-age=1, stale-while-revalidate=10")
+    await edge.get()
+    edge.answers(body=b"new", cache_control=b"no-store")
+    edge.clock.advance(12)
+    assert (await edge.get()).body == b"new"

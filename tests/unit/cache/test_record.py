@@ -13,17 +13,9 @@ from edgeproxy.cache.policy import Terms
 from edgeproxy.cache.record import DIGEST, LARGEST, Record, of_entry, pack, to_entry, unpack
 
 NUMBER = st.floats(0, 4e9)
-TERMS = st.builds(
-    lambda numbers, flags: Terms(
-        *[
-            flags.pop() if kind == "bool" else numbers.pop()
-            for kind in map(str, Terms.__annotations__.values())
-            if numbers is not None
-        ]
-    ),
-    st.lists(NUMBER, min_size=20, max_size=20),
-    st.lists(st.booleans(), min_size=20, max_size=20),
-)
+TERMS = st.tuples(
+    *[st.booleans() if kind in {"bool", bool} else NUMBER for kind in Terms.__annotations__.values()]
+).map(lambda values: Terms(*values))
 FIELD = st.binary(max_size=200).map(lambda text: text.translate(None, b"\r\n\0"))
 
 

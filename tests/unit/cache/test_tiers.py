@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 
 import pytest
 
@@ -135,3 +136,97 @@ async def test_fetches_outlive_who_began_them_and_end_with_the_worker(tiers: Tie
     assert events == ["one done"]
     await tiers.close()
     assert events == ["one done", "two cancelled"]
+
+
+# L2.
+
+
+@pytest.fixture
+async def on_disk(tiers: Tiers, tmp_path: Path) -> AsyncIterator[Tiers]:
+    await tiers.use_disk(tmp_path, 32_000_000, 1_000)
+    yield tiers
+    await tiers.leave_disk()
+
+
+async def there(tiers: Tiers, key: bytes) -> Entry:
+    for _ in range(500):
+        found = None if tiers.disk is None else tiers.disk.get(key, {})
+        if found is not None:
+            return found
+        await asyncio.sleep(0.01)
+    raise AssertionError("not written")
+
+
+async def test_what_is_whole_goes_to_the_disk_and_a_short_one_comes_back_into_memory(
+    on_disk: Tiers, entry: Callable[..., Entry]
+) -> None:
+    on_disk.whole(entry(), NOW)
+    on_disk.whole(entry(key=KEY + b"long", body=b"x" * 1_001), NOW)
+    await there(on_disk, KEY)
+    await there(on_disk, KEY + b"long")
+    assert not on_disk.memory.resources
+    found = on_disk.below(KEY, {})
+    assert found is not None
+    assert on_disk.memory.get(KEY, {}) is found
+    long = on_disk.below(KEY + b"long", {})
+    assert long is not None
+    assert long.source is not None
+    assert list(on_disk.memory.resources) == [KEY]
+    assert on_disk.below(KEY + b"other", {}) is None
+
+
+async def test_what_memory_has_under_another_vary_is_newer_than_the_disks(
+    on_disk: Tiers, entry: Callable[..., Entry]
+) -> None:
+    on_disk.whole(entry(), NOW)
+    await there(on_disk, KEY)
+    on_disk.memory.put(entry(vary=(b"accept",), variant=b"=a"))
+    assert on_disk.below(KEY, {b"accept": b"b"}) is None
+    assert on_disk.memory.get(KEY, {b"accept": b"a"}) is not None
+
+
+async def test_what_another_worker_fetched_since_takes_the_place_of_what_is_stale(
+    on_disk: Tiers, entry: Callable[..., Entry]
+) -> None:
+    old, new = entry(), entry(initial_age=-30.0)
+    on_disk.memory.put(old)
+    on_disk.whole(old, NOW)
+    await there(on_disk, KEY)
+    assert on_disk.newer(old, {}) is None
+    on_disk.whole(new, NOW + 1)
+    for _ in range(500):
+        found = on_disk.newer(old, {})
+        if found is not None:
+            break
+        await asyncio.sleep(0.01)
+    assert found is not None
+    assert found.base == new.base
+    assert on_disk.memory.get(KEY, {}) is found
+
+
+async def test_a_purge_reaches_the_disk_and_what_was_fetched_before_stays_out(
+    on_disk: Tiers, entry: Callable[..., Entry], clock: ManualClock
+) -> None:
+    on_disk.whole(entry(), NOW)
+    await there(on_disk, KEY)
+    assert on_disk.purge(named("url", KEY.decode(), NOW + 1)) == 0
+    assert on_disk.below(KEY, {}) is None
+    assert await on_disk.purged() == 1
+    assert await on_disk.purged() == 0
+    on_disk.whole(entry(), NOW)
+    assert on_disk.disk is not None
+    assert on_disk.disk._writer.waiting == 0
+
+
+async def test_the_same_folder_stays_open_and_another_one_takes_its_place(
+    on_disk: Tiers, entry: Callable[..., Entry], tmp_path: Path
+) -> None:
+    disk = on_disk.disk
+    await on_disk.use_disk(tmp_path, 64_000_000, 10)
+    assert on_disk.disk is disk
+    await on_disk.use_disk(tmp_path / "other", 64_000_000, 10)
+    assert on_disk.disk is not disk
+    on_disk.whole(entry(), NOW)
+    await there(on_disk, KEY)
+    await on_disk.leave_disk()
+    assert on_disk.below(KEY, {}) is None
