@@ -35,7 +35,7 @@ from edgeproxy.cache.disk_store import READERS, TABLES, Store
 logger = logging.getLogger("edgeproxy.cache")
 
 CLEAN = "clean"
-VERIFY_WITHIN = 600.0  # seconds; 10 GB take about five
+VERIFY_WITHIN = 600.0  # seconds; 10 GB of small answers take about one minute
 FAULT = "fault."
 LOCK_FILE = READERS * 64 + PAGE  # bytes: a slot for each reader, and a head
 RESERVE = 16  # the part of the file that is only used to make room in a full one

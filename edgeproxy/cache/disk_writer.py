@@ -19,6 +19,7 @@ import lmdb
 
 from edgeproxy.cache.disk_batch import Batch, Item
 from edgeproxy.cache.disk_environment import DAMAGES, Opened, full, open_environment, refused, replace_damaged
+from edgeproxy.cache.disk_layout import CHUNK, body_cost
 from edgeproxy.cache.disk_order import CHANGED, Order, to_item
 from edgeproxy.cache.disk_purges import Purges
 from edgeproxy.cache.disk_store import DamagedError, Store
@@ -173,7 +174,7 @@ class Writer:
             except (lmdb.Error, OSError) as error:
                 self._drop(orders, "error")
                 if not isinstance(error, lmdb.MapResizedError):
-                    self._trouble(f"{error} ({_free(self._folder)})")
+                    self._trouble(str(error))
                 if not refused(error):
                     self._let_go()
             if self._closing and not self._orders:
@@ -225,7 +226,7 @@ class Writer:
             self._fine()
         except (lmdb.Error, OSError) as error:
             self._let_go()
-            self._trouble(f"{error} ({_free(self._folder)})")
+            self._trouble(str(error))
         finally:
             self._ready.set()
 
@@ -247,8 +248,10 @@ class Writer:
     def _write(self, store: Store, orders: Sequence[Order]) -> None:
         items = [item for order in orders if (item := to_item(order, self.room // 16)) is not None]
         self._drop(orders[len(items) :], "too_large")
+        incoming = sum([body_cost(item.record.length, CHUNK) for item in items])
         for _ in range(TRIES - 1):
             try:
+                self._make_room(store, incoming)
                 self._commit(store, items)
                 break
             except lmdb.Error as error:
@@ -259,6 +262,15 @@ class Writer:
             self._commit(store, items)
         self._fine()
 
+    def _make_room(self, store: Store, incoming: int) -> None:
+        """Evict until there is room for so many bytes more, in steps: others write between them."""
+        gone = 1
+        while gone and self.books[0] + incoming > self.room:
+            with Batch(store) as batch:
+                gone = batch.make_room(self.room - incoming, self.heads)
+                self.books = batch.used, batch.heads
+            self._evicted(gone)
+
     def _commit(self, store: Store, items: Sequence[Item]) -> None:
         with Batch(store) as batch:
             while self._damages:
@@ -268,11 +280,9 @@ class Writer:
                     batch.lose(damage.digest)
             for item in items:
                 batch.write(item)
-            gone = batch.make_room(self.room, self.heads + len(items))
             books = batch.used, batch.heads
         self._unsynced = True
         self.books = books
-        self._evicted(gone)
 
     def _allot(self, opened: Opened) -> None:
         """Have room ahead, or learn to do with what there is."""
@@ -348,7 +358,8 @@ class Writer:
         self._retry_at = time.monotonic() + RETRY_AFTER
         if text != self.trouble:
             self.trouble = text
-            logger.error("disk cache %s: %s; serving on without what it cannot do", self._folder, text)
+            free = _free(self._folder)
+            logger.error("disk cache %s: %s (%s); serving on without what it cannot do", self._folder, text, free)
 
     def _fine(self) -> None:
         self._retry_at = 0.0

@@ -11,6 +11,7 @@ from edgeproxy.cache.head import Confirmation
 from edgeproxy.cache.landing import Store
 from edgeproxy.cache.lookup import Fetch, Lookup
 from edgeproxy.cache.no_vary_search import parse
+from edgeproxy.cache.parts import passing_key
 from edgeproxy.cache.rules import Rules
 from edgeproxy.cache.unsafe import Invalidation
 from edgeproxy.errors import EdgeError, Kind
@@ -20,6 +21,7 @@ from edgeproxy.http.message import Response
 from edgeproxy.pipeline.exchange import Exchange
 
 HIT_ON_DISK = b"hit; detail=l2"  # RFC 9211 §2.8: which tier had it
+HIT_STALE = b"hit; detail=stale"
 
 
 class Front:
@@ -79,6 +81,8 @@ class Front:
             if entry.parts is not None and not (request.method == b"GET" and entry.parts.cover(headers)):
                 self._miss(x, key, entry, b"partial")
                 return None
+            if 0 < entry.fresh_until <= now:
+                verdict = HIT_STALE
             if use is policy.Use.STALE_MEANWHILE:
                 Lookup(self._rules, key, entry, b"stale", part=entry.parts is not None).refresh(
                     x, self._fetch, self._store
@@ -108,14 +112,14 @@ class Front:
         if was_here(request.headers, self._tiers.node):
             raise EdgeError(Kind.LOOP, "edge")  # it would wait for the very fetch that it is
         headers = request.headers
+        in_part = b"range" in headers and (entry is None or entry.parts is not None)
         if request.length or not OTHER_METHOD.isdisjoint(headers) or b"upgrade" in headers:
             x.verdict = b"fwd=bypass"
         elif request.method == b"HEAD":
             x.verdict = b"fwd=" + reason
             if entry is not None and entry.parts is None:
                 x.lookup = Confirmation(self._rules, entry, reason)
-        elif entry is None and key in self._passing:
+        elif entry is None and (passing_key(key) if in_part else key) in self._passing:
             x.verdict = b"fwd=" + reason
         else:
-            in_part = b"range" in headers and (entry is None or entry.parts is not None)
             x.lookup = Lookup(self._rules, key, entry, reason, part=in_part)

@@ -13,7 +13,7 @@ from edgeproxy.cache.cookies import tells_nobody
 from edgeproxy.cache.entry import Entry
 from edgeproxy.cache.fill import Continued, Fill
 from edgeproxy.cache.parts import LARGEST as LARGEST_PART
-from edgeproxy.cache.parts import Parts, strong
+from edgeproxy.cache.parts import Parts, passing_key, strong
 from edgeproxy.cache.rules import Rules
 from edgeproxy.errors import EdgeError, Kind
 from edgeproxy.http.body import Body
@@ -209,13 +209,16 @@ class Landing:
         """An answer to the client's own Range: kept as a part where it is one, and may be."""
         told = parse_content_range(response.get(b"content-range", b"") or b"")
         size = len(response.body) if isinstance(response.body, bytes) else response.body.length
-        asked = b"range" in x.request.headers and self.storable(x, response)
-        if not asked or told is None or size is None or size != told[0][1] - told[0][0] + 1:
+        storable = self._rules.storable(x, 206, response.headers())
+        if not storable:
+            self._rules.tiers.passing.add(passing_key(self._key))
+        asked = b"range" in x.request.headers
+        if not (storable and asked) or told is None or size is None or size != told[0][1] - told[0][0] + 1:
             flight.deliver(response, self._verdict(206))
             return
         (first, _), length = told
         complete = b"if-range" not in x.request.headers
-        if size == length and complete:
+        if size == length and complete and size <= self._rules.largest:
             for name in _OF_THE_PART:
                 response.drop(name)
             response.status = 200

@@ -12,7 +12,7 @@ from edgeproxy.cache.collapse import PATIENCE, Flight
 from edgeproxy.cache.directives import NONE
 from edgeproxy.cache.entry import Entry
 from edgeproxy.cache.landing import Landing, Store, answer_of
-from edgeproxy.cache.parts import strong
+from edgeproxy.cache.parts import passing_key, strong
 from edgeproxy.cache.redis import RedisTier
 from edgeproxy.cache.rules import Rules
 from edgeproxy.errors import EdgeError, Kind
@@ -38,13 +38,14 @@ class Lookup:
         self._entry = entry
         self._reason = reason
         self._part = part
+        self._passing = passing_key(key) if part else key
 
     async def fetch(self, x: Exchange, fetch: Fetch, store: Store) -> Response:
         """The answer, from a fetch of this exchange's own or one that is under way. Raises EdgeError."""
         entry = self._entry
         personal = b"authorization" in x.request.headers or x.claims is not None
         # A key may have become one to pass since the request came.
-        if personal or (self._key in self._rules.tiers.passing if entry is None else entry.terms.validate):
+        if personal or (self._passing in self._rules.tiers.passing if entry is None else entry.terms.validate):
             return await self._fetch_alone(x, fetch, store)
         flights = self._rules.tiers.flights
         variant = self._variant(x)

@@ -7,13 +7,16 @@ writes one small number and moves nothing, which is why it stands here instead o
 
 from __future__ import annotations
 
+import time
 from collections import OrderedDict
+from collections.abc import Callable
 
 from edgeproxy.cache import tags as cache_tags
 from edgeproxy.cache.entry import Entry
 from edgeproxy.cache.purge import Purge
 from edgeproxy.cache.vary import VARIANT_LIMIT, Selector, selector
 from edgeproxy.http.headers import Headers
+from edgeproxy.observe.analytics import evicted_ages
 from edgeproxy.observe.metrics import Metrics
 
 SMALL_SHARE = 0.1
@@ -32,10 +35,11 @@ class Resource:
 
 
 class Memory:
-    """Entries by key and variant, at most ``limit`` bytes of them."""
+    """Entries by key and variant, at most ``limit`` bytes of them. ``wall`` tells the time that ages are counted by."""
 
-    def __init__(self, limit: int, metrics: Metrics) -> None:
+    def __init__(self, limit: int, metrics: Metrics, wall: Callable[[], float] = time.time) -> None:
         self.limit = limit
+        self._wall = wall
         self.size = 0
         self.resources: dict[bytes, Resource] = {}
         self._small: OrderedDict[Entry, None] = OrderedDict()
@@ -46,6 +50,7 @@ class Memory:
         self._indexed: dict[Entry, tuple[bytes, ...]] = {}  # the tags an entry stands under in that index
         self._further: dict[bytes, set[bytes]] = {}  # by URL, the keys that are more than that URL
         self._evicted = metrics.counter("edgeproxy_cache_evictions_total", "Entries evicted, by tier.", ("tier",))
+        self._ages = evicted_ages(metrics)
         metrics.gauge("edgeproxy_cache_bytes", "Bytes in use, by tier.", ("tier",), lambda: [(("l1",), self.size)])
         metrics.gauge("edgeproxy_cache_entries", "Stored answers, by tier.", ("tier",), lambda: [(("l1",), len(self))])
 
@@ -188,8 +193,7 @@ class Memory:
             entry.main = True
             self._main[entry] = None
             return
-        self.drop(entry)
-        self._evicted.inc("l1")
+        self._evict(entry)
         self._ghosts[hash((entry.key, entry.variant))] = None
         while len(self._ghosts) > max(1024, len(self)):
             self._ghosts.popitem(last=False)
@@ -200,8 +204,12 @@ class Memory:
             entry.hits = min(entry.hits, MOST_HITS) - 1
             self._main.move_to_end(entry)
             return
+        self._evict(entry)
+
+    def _evict(self, entry: Entry) -> None:
         self.drop(entry)
         self._evicted.inc("l1")
+        self._ages.observe(entry.age(self._wall()), "l1")
 
     def __repr__(self) -> str:
         return f"<Memory {len(self)} entries, {self.size} of {self.limit} B>"

@@ -86,6 +86,12 @@ class Parts:
         return f"<Parts {self.size} of {self.length} B in {len(self.pieces)}>"
 
 
+def passing_key(key: bytes) -> bytes:
+    """What stands for a key's parts among the keys that are not worth collapsing: a whole that is too large to be kept
+    says nothing of its parts."""
+    return key + b"\0part"
+
+
 def strong(etag: bytes | None) -> bytes | None:
     """The validator that parts of one representation share (RFC 9111 §3.4), None if there is none."""
     return etag if etag is not None and etag[:1] == b'"' else None

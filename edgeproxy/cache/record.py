@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import struct
 import zlib
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from blake3 import blake3
 
@@ -24,6 +24,7 @@ LARGEST = 1_048_576  # bytes of a head: far more than an origin's may have
 
 # The annotations of a compiled class are the types themselves.
 _KINDS = tuple(getattr(kind, "__name__", kind) for kind in Terms.__annotations__.values())
+_YES_OR_NO = tuple(place for place, kind in enumerate(_KINDS) if kind == "bool")
 _TERMS = struct.Struct(f"<{len(_KINDS)}d")
 _FIXED = struct.Struct("<HdddQIHHHI")  # status, base, expired, began, length, chunk, vary, tags, fields, digests
 _SCHEMA = struct.pack("<I", zlib.crc32(repr((VERSION, Terms._fields, _KINDS)).encode()))
@@ -130,7 +131,7 @@ def unpack(data: bytes) -> Record | None:
     """The head these bytes are; None if they are not one, whatever they are."""
     if not _STRINGS <= len(data) <= LARGEST + _CHECKED or data[:4] != _SCHEMA:
         return None
-    if blake3(memoryview(data)[_CHECKED:]).digest(16) != data[4:_CHECKED]:
+    if blake3(data[_CHECKED:]).digest(16) != data[4:_CHECKED]:
         return None
     fixed = _FIXED.unpack_from(data, _CHECKED)
     status, base, expired, began, length, chunk, n_vary, n_tags, n_fields, n_digests = fixed
@@ -147,17 +148,20 @@ def unpack(data: bytes) -> Record | None:
     vary_end = _ALONE + n_vary
     tags_end = vary_end + n_tags
     fields = strings[tags_end:]
-    lines = b"".join(fields)
-    if b"\n" in lines or b"\r" in lines or b"\0" in lines:  # nothing that was stored in that form can bring these
-        return None
-    numbers = _TERMS.unpack_from(data, _CHECKED + _FIXED.size)
+    start = place - sum(map(len, fields))
+    for never in (b"\n", b"\r", b"\0"):  # nothing that was stored in this form can bring these
+        if data.find(never, start, place) >= 0:
+            return None
+    terms: list[Any] = list(_TERMS.unpack_from(data, _CHECKED + _FIXED.size))
+    for number in _YES_OR_NO:
+        terms[number] = terms[number] != 0
     return Record(
         strings[0],
         tuple(strings[_ALONE:vary_end]),
         strings[1],
         status,
         dict(zip(fields[::2], fields[1::2], strict=True)),
-        Terms(*[bool(number) if kind == "bool" else number for number, kind in zip(numbers, _KINDS, strict=True)]),
+        Terms(*terms),
         base,
         expired,
         strings[2],

@@ -34,7 +34,7 @@ class Tiers:
     def __init__(self, memory_limit: int, clock: Clock, metrics: Metrics) -> None:
         self.clock = clock
         self._metrics = metrics
-        self.memory = Memory(memory_limit, metrics)
+        self.memory = Memory(memory_limit, metrics, clock.wall)
         self.purges = PurgeLog(clock.wall)
         self.show_tags = False  # whether the fields that carry tags go on to clients
         self.node = PSEUDONYM  # what this node is called in requests

@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterable, Sequence
 from json.encoder import encode_basestring_ascii
 from typing import TYPE_CHECKING, Final, Literal
 
+from edgeproxy.observe.analytics import cache_label
 from edgeproxy.observe.metrics import Metrics
-from edgeproxy.observe.record import cache_label
 from edgeproxy.observe.redact import SENSITIVE, redactor
 from edgeproxy.observe.sink import Sink
 

@@ -9,11 +9,13 @@ from __future__ import annotations
 import asyncio
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
-from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from edgeproxy.clock import Clock
+from edgeproxy.http.headers import Headers
+from edgeproxy.observe.analytics import NO_HIT, Analytics, cache_label, tier_of, type_of
 from edgeproxy.observe.metrics import OTHER, Metrics
+from edgeproxy.observe.top import Top
 
 if TYPE_CHECKING:
     from edgeproxy.pipeline.exchange import Exchange
@@ -25,24 +27,7 @@ INTERVAL: Final = 0.5
 
 _METHODS: Final = {m.encode(): m for m in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")}
 _STATUSES: Final = ("none", "1xx", "2xx", "3xx", "4xx", "5xx")
-
-# RFC 9211 §2.2, and "unknown" for what no stage looked up.
-_FORWARDS: Final = frozenset(("bypass", "method", "uri-miss", "vary-miss", "miss", "request", "stale", "partial"))
-
-
-@lru_cache(512)
-def cache_label(verdict: bytes) -> str:
-    """One word for Cache-Status parameters: ``hit``, the reason of ``fwd``, or ``none``."""
-    if not verdict:
-        return "none"
-    for parameter in verdict.split(b";"):
-        name, _, value = parameter.strip().partition(b"=")
-        if name == b"hit":
-            return "hit"
-        if name == b"fwd":
-            word = value.decode("latin-1")
-            return word if word in _FORWARDS else OTHER
-    return OTHER
+_NO_FIELDS: Final[Headers] = {}
 
 
 class Observer:
@@ -57,6 +42,8 @@ class Observer:
         self._monotonic = clock.monotonic
         self._timer: asyncio.TimerHandle | None = None
         self.write = write
+        self.top = Top(clock.monotonic)
+        self._analytics = Analytics(metrics)
         self._requests = metrics.counter(
             "edgeproxy_requests_total", "Exchanges that ended.", ("route", "method", "status", "cache"), limit=5000
         )
@@ -72,6 +59,8 @@ class Observer:
     def log(self, x: Exchange) -> None:
         """The log hook. It keeps the exchange until the batch is full, but not its answer."""
         x.ended = self._monotonic()
+        response = x.response
+        x.fields = _NO_FIELDS if response is None else response.shared.fields or response.own
         x.response = x.lookup = None
         records = self._records
         records.append(x)
@@ -107,44 +96,71 @@ class Observer:
             self.write((), 0.0)  # lines may be waiting for another try
 
     def _count(self, records: Sequence[Exchange]) -> None:
-        known: dict[tuple[str, bytes, int, bytes], _Series] = {}
+        known: dict[tuple[str, bytes, int, bytes, bytes], _Series] = {}
+        buckets, top = self._durations.buckets, self.top
+        top.turn()
+        tallies = top.tallies
         for x in records:
-            key = (x.route.name, x.request.method, x.status, x.verdict)
+            request = x.request
+            key = (x.route.name, request.method, x.status, x.verdict, x.fields.get(b"content-type", b""))
             series = known.get(key)
             if series is None:
-                series = known[key] = self._open(x)
+                series = known[key] = self._open(x, key[4])
+            sent = x.sent
             series.number += 1
-            series.size += x.sent
+            series.size += sent
             duration = x.ended - x.started
-            series.cells[0 if duration <= series.first else bisect_left(self._durations.buckets, duration)] += 1
-            series.cells[-1] += duration
+            cells = series.cells
+            cells[0 if duration <= series.first else bisect_left(buckets, duration)] += 1
+            cells[-1] += duration
+            tally = tallies.get((request.authority, request.target))
+            if tally is None:
+                tally = top.admit(request)
+            tally.number += 1
+            tally.hits += series.hit
+            tally.size += sent
             if x.error:
                 self._errors.inc(x.error)
         for series in known.values():
             self._requests.inc(series.route, series.method, series.status, series.cache, by=series.number)
             self._bytes.inc(series.route, by=series.size)
+            self._analytics.count(series.route, series.tier, series.media, series.number, series.size)
 
-    def _open(self, x: Exchange) -> _Series:
+    def _open(self, x: Exchange, content_type: bytes) -> _Series:
         """What this exchange and those like it add up in."""
         method, status = _METHODS.get(x.request.method, OTHER), _STATUSES[x.status // 100 % 6]
-        cache = cache_label(x.verdict)
+        cache, tier, media = cache_label(x.verdict), tier_of(x.verdict), type_of(content_type)
         cells = self._durations.cells((x.route.name, cache))
-        return _Series(x.route.name, method, status, cache, cells, self._durations.buckets[0])
+        return _Series(x.route.name, method, status, cache, tier, media, cells, self._durations.buckets[0])
 
     def __repr__(self) -> str:
         return f"<Observer {len(self._records)} records waiting>"
 
 
 class _Series:
-    """Exchanges of one batch that all metrics count alike; ``cells`` are the live numbers of their durations."""
+    """Exchanges of one batch that all metrics count alike; ``cells`` are the live numbers of their durations, ``hit``
+    is 1 if they cost the origin nothing."""
 
-    __slots__ = ("cache", "cells", "first", "method", "number", "route", "size", "status")
+    __slots__ = ("cache", "cells", "first", "hit", "media", "method", "number", "route", "size", "status", "tier")
 
-    def __init__(self, route: str, method: str, status: str, cache: str, cells: list[float], first: float) -> None:
+    def __init__(
+        self,
+        route: str,
+        method: str,
+        status: str,
+        cache: str,
+        tier: str,
+        media: str,
+        cells: list[float],
+        first: float,
+    ) -> None:
         self.route = route
         self.method = method
         self.status = status
         self.cache = cache
+        self.tier = tier
+        self.media = media
+        self.hit = int(tier not in NO_HIT)
         self.cells = cells
         self.first = first
         self.number = 0

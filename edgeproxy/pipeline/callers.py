@@ -54,7 +54,7 @@ class Callers:
             self._believe(x, headers)
             return
         if not request.plain and not CLAIMS.isdisjoint(headers):
-            for name in CLAIMS & headers.keys():
+            for name in CLAIMS.intersection(headers):
                 del headers[name]
         # Here, not in the fetch phase: an origin's Vary may name them, and the headers stage may edit them.
         if node:

@@ -1,8 +1,8 @@
-"""The admin listener: health, metrics, configuration, pools, purge and reload, as an aiohttp application.
+"""The admin listener: health, metrics, configuration, pools, purge, reload and a live page, as an aiohttp application.
 
-Orders and the configuration are for whoever has the token (``admin.token``); without one, for this machine alone. It
-refuses names a rebound DNS entry could carry, and takes orders only as application/json, which no page of another site
-can send without asking first (CORS preflight).
+Orders, the configuration and the page's figures, which name URLs, are for whoever has the token (``admin.token``);
+without one, for this machine alone. It refuses names a rebound DNS entry could carry, and takes orders only as application/json,
+which no page of another site can send without asking first (CORS preflight).
 """
 
 from __future__ import annotations
@@ -23,12 +23,15 @@ from edgeproxy.cache.purge import Purge
 from edgeproxy.observe.metrics import Dump, render
 from edgeproxy.supervisor.masking import masked
 from edgeproxy.supervisor.orders import purges_of
+from edgeproxy.supervisor.page.files import PageFile, page_files
 from edgeproxy.supervisor.sockets import remove_file
 
 LARGEST_BODY = 64 * 1024
 PROMETHEUS = "text/plain; version=0.0.4; charset=utf-8"
 NO_STORE = {"Cache-Control": "no-store"}
-OPEN = frozenset(("/healthz", "/readyz", "/metrics", "/pools"))  # what anybody may ask who reaches the listener
+PAGE = page_files()
+# What anybody may ask who reaches the listener; the page's files hold no figures.
+OPEN = frozenset(("/healthz", "/readyz", "/metrics", "/pools", *PAGE))
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -54,6 +57,9 @@ class Subject(Protocol):
 
     async def pools(self) -> list[dict[str, Any]]:
         """Each worker's view of the pools."""
+
+    async def stats(self) -> dict[str, Any]:
+        """What the live page shows."""
 
     async def purge(self, purges: list[Purge]) -> tuple[int, list[str]]:
         """Entries of all workers' memory that these were about, and what went wrong."""
@@ -91,6 +97,9 @@ class Admin:
         app.router.add_get("/metrics", self._metrics)
         app.router.add_get("/config", self._config)
         app.router.add_get("/pools", self._pools)
+        app.router.add_get("/stats", self._stats)
+        for path, file in PAGE.items():
+            app.router.add_get(path, _served(file))
         app.router.add_post("/purge", self._purge)
         app.router.add_post("/reload", self._reload)
         return app
@@ -133,6 +142,9 @@ class Admin:
     async def _pools(self, _: web.Request) -> web.Response:
         return _json({"workers": await self._subject.pools()})
 
+    async def _stats(self, _: web.Request) -> web.Response:
+        return _json(await self._subject.stats())
+
     async def _purge(self, request: web.Request) -> web.Response:
         try:
             purges = purges_of(await _order(request), time.time())
@@ -145,6 +157,13 @@ class Admin:
         await _order(request)
         errors = await self._subject.reload()
         return _json({"reloaded": not errors, "errors": errors}, 422 if errors else 200)
+
+
+def _served(file: PageFile) -> Handler:
+    async def serve(_: web.Request) -> web.Response:
+        return web.Response(body=file.body, headers=file.headers)
+
+    return serve
 
 
 async def _order(request: web.Request) -> dict[str, Any]:

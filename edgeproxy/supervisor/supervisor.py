@@ -8,6 +8,7 @@ import logging
 import os
 import signal
 import socket
+import time
 from collections.abc import Coroutine, Iterable
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -23,9 +24,11 @@ from edgeproxy.observe import error_log
 from edgeproxy.observe.metrics import Dump, Metrics
 from edgeproxy.supervisor.bus import BusError
 from edgeproxy.supervisor.generation import Generation
+from edgeproxy.supervisor.history import History
 from edgeproxy.supervisor.process import WorkerProcess
 from edgeproxy.supervisor.purging import Purging
 from edgeproxy.supervisor.sockets import HANDSHAKES, ListenError, Sockets, listen_alone
+from edgeproxy.supervisor.stats import stats
 from edgeproxy.supervisor.totals import Totals
 
 if TYPE_CHECKING:
@@ -51,6 +54,7 @@ class Supervisor:
         self._leaving: dict[Generation, asyncio.Task[None]] = {}
         self._sockets = Sockets()
         self._totals = Totals()
+        self._history = History(time.monotonic())
         self._admin: Admin | None = None
         self._watch = Watch([path])
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -259,6 +263,11 @@ class Supervisor:
             for worker, answer in await self._ask("pools")
         ]
 
+    async def stats(self) -> dict[str, Any]:
+        dump, tops, pools = await asyncio.gather(self.metrics(), self._ask("top"), self.pools())
+        heard = [answer for _, answer in tops if not isinstance(answer, BaseException)]
+        return stats(self.health(), self._history, dump, heard, pools)
+
     async def purge(self, purges: list[Purge]) -> tuple[int, list[str]]:
         return await self._purging.purge(purges)
 
@@ -275,7 +284,7 @@ class Supervisor:
     async def _collect_always(self) -> None:
         while True:
             await asyncio.sleep(COLLECT_EVERY)
-            await self._collect()
+            self._history.add(time.monotonic(), await self.metrics())
 
     async def _ask(self, what: str, **arguments: Any) -> list[tuple[WorkerProcess, Any]]:
         """Ask all workers there are, the draining ones included."""

@@ -33,8 +33,12 @@ from edgeproxy.observe import error_log
 from edgeproxy.observe.access_log import AccessLog
 from edgeproxy.observe.metrics import Dump, Metrics
 from edgeproxy.observe.record import Observer
+from edgeproxy.observe.redact import SENSITIVE, redactor
+from edgeproxy.observe.top import Row
 from edgeproxy.pipeline.middleware import Services
 from edgeproxy.supervisor.bus import Bus
+from edgeproxy.supervisor.heap import Heap
+from edgeproxy.supervisor.heap import Heap
 
 if TYPE_CHECKING:
     import aiohttp
@@ -55,7 +59,10 @@ class Worker:
         self._node = node
         self._clock = Clock()
         self._metrics = Metrics()
-        self._metrics.gauge("edgeproxy_resident_memory_bytes", "Memory of all workers.", (), _resident)
+        self._metrics.gauge(
+            "edgeproxy_resident_memory_bytes", "Memory of all workers.", (), lambda: [((), _resident())]
+        )
+        self._heap = Heap(_resident)
         self._observer = Observer(self._metrics, self._clock)
         self._access_log: AccessLog | None = None
         self._session: aiohttp.ClientSession | None = None
@@ -70,11 +77,18 @@ class Worker:
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGTERM, self._leave)
         loop.add_signal_handler(signal.SIGUSR1, self._reopen)
-        does = (self.start, self.reload, self.drain, self.metrics, self.purge, self.spellings, self.pools, self.reopen)
+        does = (
+            *(self.start, self.reload, self.drain, self.reopen),
+            *(self.metrics, self.pools, self.top),
+            *(self.purge, self.spellings),
+        )
         bus = await Bus.over(bus_socket, {handler.__name__: handler for handler in does})
         serving = loop.create_task(bus.run())
         serving.add_done_callback(lambda _: self._leave())
+        self._heap.settle()
+        tending = loop.create_task(self._heap.keep())
         await self._gone.wait()
+        tending.cancel()
         await bus.close()
         await serving
 
@@ -152,6 +166,12 @@ class Worker:
         return (
             {} if self._server is None else {name: pool.state() for name, pool in self._server.snapshot.pools.items()}
         )
+
+    async def top(self) -> tuple[float, list[Row]]:
+        """The URLs asked for most, without what the access log masks, and over how many seconds they were counted."""
+        self._observer.flush()
+        log = None if self._server is None else self._server.snapshot.config.log.access
+        return self._observer.top.report(redactor(SENSITIVE if log is None else log.mask))
 
     async def reopen(self) -> None:
         """Open the access log's file anew. Raises OSError."""
@@ -242,9 +262,8 @@ async def _use_disk(tiers: Tiers, config: DiskConfig) -> None:
     await tiers.use_disk(folder, config.size, config.inline)
 
 
-def _resident() -> list[tuple[tuple[str, ...], float]]:
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return [((), pages * PAGE)]
+def _resident() -> int:
+    return int(Path("/proc/self/statm").read_text().split()[1]) * PAGE
 
 
 def _freeze() -> None:

@@ -103,6 +103,18 @@ async def test_what_is_here_from_the_beginning_on_is_completed() -> None:
     assert (await edge.get()).field(b"cache-status") == b"edgeproxy; hit"
 
 
+async def test_a_rest_of_another_representation_is_disregarded_though_if_range_was_asked() -> None:
+    edge = edge_of(ranged())
+    await part(edge, b"0-39")
+
+    async def careless(request: Request) -> Response:
+        plain = Request(b"GET", b"/", {name: value for name, value in request.headers.items() if name != b"if-range"})
+        return ranged(b'"2"', BODY[::-1])(plain)
+
+    edge.answer = careless
+    assert (await edge.get()).body == BODY[::-1]
+
+
 async def test_parts_that_come_while_the_rest_is_fetched_are_not_put_in_twice() -> None:
     edge, gate = edge_of(ranged()), asyncio.Event()
     await part(edge, b"0-39")
@@ -212,6 +224,21 @@ async def test_a_part_nobody_asked_for_is_not_kept() -> None:
     edge.answers(206, b"01", cache_control=b"max-age=60", content_range=b"bytes 0-1/10")
     assert (await edge.get()).status == 206
     assert len(edge.tiers.memory) == 0
+
+
+async def test_parts_of_a_whole_that_is_too_large_are_kept_all_the_same() -> None:
+    edge = Edge(largest=50)
+    edge.answer = edge_of(ranged()).answer
+    await edge.get()
+    await part(edge, b"0-9")
+    assert (await part(edge, b"2-3")).field(b"cache-status") == b"edgeproxy; hit"
+
+
+async def test_parts_that_may_not_be_shared_are_not_waited_for_a_second_time() -> None:
+    edge = Edge()
+    edge.answers(206, b"01", cache_control=b"no-store", content_range=b"bytes 0-1/10")
+    await part(edge, b"0-1")
+    assert (await part(edge, b"0-1")).field(b"cache-status") == b"edgeproxy; fwd=uri-miss"
 
 
 async def test_a_part_that_may_not_be_stored_is_not_kept() -> None:
