@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from edgeproxy import __version__
+from edgeproxy.commands.cache import cache
 from edgeproxy.commands.purge import purge
 from edgeproxy.commands.warm import warm
 
@@ -170,6 +171,7 @@ def explain(url: str, file: Path | None, method: str, headers: tuple[str, ...]) 
     click.echo("\n".join(explain_request(snapshot, request)))
 
 
+main.add_command(cache)
 main.add_command(purge)
 main.add_command(warm)
 

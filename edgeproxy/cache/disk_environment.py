@@ -63,7 +63,14 @@ class Opened:
         status = _data(folder).stat()
         self._file = status.st_dev, status.st_ino
         self.length = status.st_size
-        self.ceiling = max(size, status.st_size + size // RESERVE) // PAGE * PAGE
+        self.ceiling = _ceiling(size, self.length)
+
+    def adapt(self, size: int) -> None:
+        """Have another limit, or see what another process with a larger one has written. What this process is reading
+        is let go. Raises lmdb.Error or OSError."""
+        self.length = _data(self._folder).stat().st_size
+        self.ceiling = _ceiling(size, self.length)
+        self.store.environment.set_mapsize(_map_size(size, self.length))
 
     def allot(self, ahead: int) -> int:
         """Have the disk give the file ``ahead`` bytes more than are in use, up to its map's size; returns the bytes it
@@ -202,7 +209,7 @@ def _store(inner: Path, size: int) -> Store:
     present = data.stat().st_size if data.exists() else 0
     environment = lmdb.open(
         str(inner),
-        map_size=-(-max(size - size // RESERVE, present) // PAGE) * PAGE,
+        map_size=_map_size(size, present),
         max_dbs=TABLES,
         max_readers=READERS,
         max_spare_txns=1,
@@ -221,6 +228,14 @@ def _store(inner: Path, size: int) -> Store:
     except BaseException:
         environment.close()
         raise
+
+
+def _map_size(size: int, length: int) -> int:
+    return -(-max(size - size // RESERVE, length) // PAGE) * PAGE
+
+
+def _ceiling(size: int, length: int) -> int:
+    return max(size, length + size // RESERVE) // PAGE * PAGE
 
 
 def _allot(lock: Path) -> None:

@@ -56,7 +56,7 @@ class Writer:
         self._damages: deque[DamagedError] = deque(maxlen=1_000)
         self._marks: dict[bytes, None] = {}
         self._suspicion: str | None = None
-        self._reopen = False
+        self._resized = False
         self._given: int | None = None  # bytes the disk has given to the file, where it gives no more
         self._unsynced = False
         self._retry_at = 0.0
@@ -113,7 +113,7 @@ class Writer:
             if isinstance(error, DAMAGES):
                 self._suspicion = str(error)
             elif isinstance(error, lmdb.MapResizedError):  # another worker has a larger limit already
-                self._reopen = True
+                self._resized = True
             self._wake.notify()
 
     def mark(self, head: bytes) -> None:
@@ -126,7 +126,7 @@ class Writer:
         with self._wake:
             if size != self._size:
                 self._size = size
-                self._reopen = True
+                self._resized = True
                 self._wake.notify()
 
     def close(self) -> None:
@@ -210,7 +210,7 @@ class Writer:
         if self._opened is None:
             return True
         full = self.books[0] > self.room
-        return bool(self._damages or self._suspicion or self._reopen or self.purges or full)
+        return bool(self._damages or self._suspicion or self._resized or self.purges or full)
 
     def _open(self) -> None:
         if time.monotonic() < self._retry_at:
@@ -311,11 +311,11 @@ class Writer:
         wrong = opened.wrong()
         if wrong is not None:
             logger.warning("disk cache %s: %s; opening it anew", self._folder, wrong)
-            self._reopen = True
-        if self._reopen:
-            self._reopen = False
             self._let_go()
             return
+        if self._resized:
+            self._resized = False
+            opened.adapt(self._size)
         if now >= self._synced_at + SYNC_EVERY:
             self._synced_at = now
             self._note_marks(opened.store)

@@ -60,7 +60,7 @@ class Front:
             return None
         key = self._recipe.of(x)
         resource = self._resources.get(key)
-        entry = None if resource is None else resource.variants.get(resource.select(headers))
+        entry = None if resource is None else resource.selected(headers)
         verdict = b"hit"
         if entry is None:
             entry = self._tiers.below(key, headers) or self._same_search(key, headers)
@@ -95,7 +95,7 @@ class Front:
         """The fresh answer to a URL that differs only in what its No-Vary-Search says does not matter."""
         for rule, other in self._tiers.searches.same_as(key):
             resource = self._resources.get(other)
-            entry = None if resource is None else resource.variants.get(resource.select(headers))
+            entry = None if resource is None else resource.selected(headers)
             if (
                 entry is not None
                 and self._wall() < entry.fresh_until

@@ -26,12 +26,17 @@ MOST_HITS = 3
 class Resource:
     """What is stored under one key: its variants, told apart by the fields the newest answer's Vary named."""
 
-    __slots__ = ("select", "variants", "vary")
+    __slots__ = ("select", "sole", "variants", "vary")
 
     def __init__(self, vary: tuple[bytes, ...]) -> None:
         self.vary = vary
         self.select: Selector = selector(vary)
         self.variants: dict[bytes, Entry] = {}
+        self.sole: Entry | None = None  # the only variant there can be, where nothing selects
+
+    def selected(self, headers: Headers) -> Entry | None:
+        """The variant a request with these fields selects."""
+        return self.variants.get(self.select(headers)) if self.sole is None else self.sole
 
 
 class Memory:
@@ -60,7 +65,7 @@ class Memory:
     def get(self, key: bytes, headers: Headers) -> Entry | None:
         """The variant a request with these fields selects."""
         resource = self.resources.get(key)
-        return None if resource is None else resource.variants.get(resource.select(headers))
+        return None if resource is None else resource.selected(headers)
 
     def put(self, entry: Entry) -> bool:
         """Store an entry in place of what it replaces; False if it is larger than the whole tier may be."""
@@ -77,6 +82,7 @@ class Memory:
         elif len(resource.variants) >= VARIANT_LIMIT:
             self.drop(next(iter(resource.variants.values())))
         resource.variants[entry.variant] = entry
+        resource.sole = None if entry.vary else entry
         self.size += entry.size
         self._index(entry)
         ghost = hash((entry.key, entry.variant))

@@ -39,13 +39,22 @@ def post(admin: str, path: str, content: Any, token_file: Path | None) -> Any:
 
     Raises click's errors where it is not there or refuses, in words for whoever typed the command.
     """
+    return _ask(admin, "POST", path, json.dumps(content), token_file)
+
+
+def get(admin: str, path: str, token_file: Path | None) -> Any:
+    """What it answers to a question; raises like :func:`post`."""
+    return _ask(admin, "GET", path, None, token_file)
+
+
+def _ask(admin: str, method: str, path: str, content: str | None, token_file: Path | None) -> Any:
     from edgeproxy.config.units import parse_address
 
     try:
         address = parse_address(admin)
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="--admin") from None
-    status, text = _exchange(address, path, content, _token(token_file))
+    status, text = _exchange(address, method, path, content, _token(token_file))
     try:
         answer = json.loads(text)
     except ValueError:
@@ -67,7 +76,7 @@ def _token(file: Path | None) -> str | None:
         raise click.BadParameter(f"{file} cannot be read: {error}", param_hint="--token-file") from None
 
 
-def _exchange(address: AddressValue, path: str, content: Any, token: str | None) -> tuple[int, str]:
+def _exchange(address: AddressValue, method: str, path: str, content: str | None, token: str | None) -> tuple[int, str]:
     import http.client
 
     connection = http.client.HTTPConnection(address.host or "localhost", address.port or 80, timeout=TIMEOUT)
@@ -79,7 +88,7 @@ def _exchange(address: AddressValue, path: str, content: Any, token: str | None)
             connection.sock = socket.socket(socket.AF_UNIX)
             connection.sock.settimeout(TIMEOUT)
             connection.sock.connect(address.path)
-        connection.request("POST", path, json.dumps(content), headers)
+        connection.request(method, path, content, headers)
         response = connection.getresponse()
         return response.status, response.read().decode(errors="replace")
     except (OSError, http.client.HTTPException) as error:

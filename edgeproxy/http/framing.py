@@ -103,14 +103,13 @@ def frame(method: bytes, target: bytes, version: str, headers: Headers, scheme: 
     return Request(method, target, headers, scheme, authority, name, path, query, spoken, length)
 
 
-def plain(method: bytes, target: bytes, headers: Headers, scheme: bytes) -> Request:
-    """The same for a head that has nothing in it to be checked but its Host: HTTP/1.1, GET or HEAD, origin-form, and no
-    field that frames the message or steers the connection."""
+def plain(method: bytes, target: bytes, path: bytes, query: bytes, headers: Headers, scheme: bytes) -> Request:
+    """The same for a head that has nothing in it to be checked but its Host: HTTP/1.1, GET or HEAD, its origin-form
+    target parsed, and no field that frames the message or steers the connection."""
     host = headers.get(b"host")
     if host is None:
         raise _bad("no Host")
     known = parse_authority(host, scheme)
-    target, path, query = parse_target(target)
     request = Request(method, target, headers, scheme, known.authority, known.host, path, query)
     request.plain = True
     return request

@@ -91,11 +91,12 @@ class Request:
 class FieldBlock:
     """Header fields that never change, with their wire form ready made: what a stored answer is served from."""
 
-    __slots__ = ("complete", "fields", "wire")
+    __slots__ = ("complete", "fields", "seal", "wire")
 
     def __init__(self, fields: Headers) -> None:
         self.fields = fields
         self.wire = serialize(fields)
+        self.seal: object = None  # of the stage that was seen to have set its fields here
         self.complete = b"date" in fields and b"content-length" not in fields  # nothing to add, nothing to leave out
 
 

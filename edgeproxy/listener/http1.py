@@ -208,7 +208,7 @@ class Http1Connection(Requests):
         """``x`` has been answered."""
         self._current = None
         self._task = None
-        self.idle_since = now = self._clock()
+        x.ended = self.idle_since = now = self._clock()
         self.deadline = now + (self._limits.write_timeout if self.paused_writing else self._idle_timeout)
         if x.request.body is not None:
             x.request.body.close()

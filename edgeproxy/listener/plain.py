@@ -12,8 +12,10 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from edgeproxy.errors import EdgeError
 from edgeproxy.http.forwarded import CLAIMS
 from edgeproxy.http.headers import HOP_BY_HOP, Headers, known_name
+from edgeproxy.http.target import parse_target
 
 LINES_KEPT: Final = 8192
 LINE_LONGEST: Final = 256
@@ -44,13 +46,15 @@ class Field:
 
 
 class RequestLine:
-    """A method and an origin-form target."""
+    """A method and an origin-form target, as :func:`parse_target` gives it."""
 
-    __slots__ = ("method", "target")
+    __slots__ = ("method", "path", "query", "target")
 
-    def __init__(self, method: bytes, target: bytes) -> None:
+    def __init__(self, method: bytes, target: bytes, path: bytes, query: bytes) -> None:
         self.method = method
         self.target = target
+        self.path = path
+        self.query = query
 
 
 class Reader:
@@ -86,7 +90,11 @@ class Reader:
         match = _REQUEST_LINE.fullmatch(line)
         if match is None:
             return None
-        read = RequestLine(match[1], match[2])
+        try:
+            target, path, query = parse_target(match[2])
+        except EdgeError:
+            return None
+        read = RequestLine(match[1], target, path, query)
         if len(line) <= LINE_LONGEST:
             if len(self._request_lines) >= LINES_KEPT:
                 self._request_lines.clear()

@@ -117,7 +117,7 @@ class Requests(Flow):
         try:
             if len(fields) > self._line_limit:
                 raise EdgeError(Kind.HEAD_TOO_LARGE, "client")
-            request = plain(first.method, first.target, fields, self._endpoint.scheme)
+            request = plain(first.method, first.target, first.path, first.query, fields, self._endpoint.scheme)
         except EdgeError as error:
             self._refuse(error)
         else:

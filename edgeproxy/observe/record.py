@@ -58,7 +58,8 @@ class Observer:
 
     def log(self, x: Exchange) -> None:
         """The log hook. It keeps the exchange until the batch is full, but not its answer."""
-        x.ended = self._monotonic()
+        if not x.ended:  # nothing was answered
+            x.ended = self._monotonic()
         response = x.response
         x.fields = _NO_FIELDS if response is None else response.shared.fields or response.own
         x.response = x.lookup = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from edgeproxy.http.message import Response
+from edgeproxy.http.message import NO_FIELDS, Response
 from edgeproxy.pipeline.exchange import Exchange
 
 _HSTS: Final = b"strict-transport-security"
@@ -39,8 +39,15 @@ class Seal:
         if response.status == 304:  # the browser has the other fields already (RFC 9110 §15.4.5)
             for name in self._remove:
                 response.drop(name)
-        elif self._seal is None or response.get(self._probe) is not self._seal:
-            self._apply(response)
+        elif self._seal is None or response.shared.seal is not self._seal:
+            self._look(response)
         hsts = self._hsts
         if hsts is not None and x.request.scheme == b"https" and (self._override or response.get(_HSTS) is None):
             response.set(_HSTS, hsts)
+
+    def _look(self, response: Response) -> None:
+        shared = response.shared
+        if self._seal is None or response.get(self._probe) is not self._seal:
+            self._apply(response)
+        elif shared is not NO_FIELDS:
+            shared.seal = self._seal

@@ -1,8 +1,8 @@
 """The admin listener: health, metrics, configuration, pools, purge, reload and a live page, as an aiohttp application.
 
 Orders, the configuration and the page's figures, which name URLs, are for whoever has the token (``admin.token``);
-without one, for this machine alone. It refuses names a rebound DNS entry could carry, and takes orders only as application/json,
-which no page of another site can send without asking first (CORS preflight).
+without one, for this machine alone. It refuses names a rebound DNS entry could carry, and takes orders only as
+application/json, which no page of another site can send without asking first (CORS preflight).
 """
 
 from __future__ import annotations

@@ -38,7 +38,6 @@ from edgeproxy.observe.top import Row
 from edgeproxy.pipeline.middleware import Services
 from edgeproxy.supervisor.bus import Bus
 from edgeproxy.supervisor.heap import Heap
-from edgeproxy.supervisor.heap import Heap
 
 if TYPE_CHECKING:
     import aiohttp

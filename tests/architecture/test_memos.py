@@ -28,7 +28,7 @@ ASKED_BY_OTHERS: dict[str, Callable[[bytes], object]] = {
 ASKED_BY_US = {
     "edgeproxy.config.stages.discover": "no arguments",
     "edgeproxy.http.dates._format": "whole seconds",
-    "edgeproxy.observe.record.cache_label": "verdicts, which are our own words",
+    "edgeproxy.observe.analytics.cache_label": "verdicts, which are our own words",
 }
 
 

@@ -3,34 +3,38 @@
 const SVG = "http://www.w3.org/2000/svg";
 const [WIDTH, HEIGHT] = [120, 40];
 
-const COUNT = [[1e9, "G"], [1e6, "M"], [1e3, "k"]];
-const BYTES = [[1e12, "TB"], [1e9, "GB"], [1e6, "MB"], [1e3, "kB"]];
+const THIN = "\u202f"; // a narrow space that does not break
+const COUNT = [[1e9, "G"], [1e6, "M"], [1e4, "k", 1e3], [1, ""]];
+const BYTES = [[1e12, "TB"], [1e9, "GB"], [1e6, "MB"], [1e3, "kB"], [1, "B"]];
 
 function digits(value) {
   return value.toFixed(value && value < 9.995 ? (value < 0.1 ? 2 : 1) : 0);
 }
 
-function scaled(value, units, unit) {
-  const [size, name] = units.find(([size]) => Math.abs(value) >= size * 0.9995) ?? [1, unit];
-  return `${size === 1 && Number.isInteger(value) ? value : digits(value / size)}${unit || name ? " " : ""}${name}`.trim();
+function scaled(value, units) {
+  const [from, name, size = from] = units.find(([from]) => value >= from * 0.9995) ?? units.at(-1);
+  const shown = size === 1 && Number.isInteger(value) ? `${value}` : digits(value / size);
+  return name ? shown + THIN + name : shown;
 }
 
-export const count = (value) => scaled(value, COUNT, "").replace(" ", "\u202f");
+export const count = (value) => scaled(value, COUNT);
 
-export const bytes = (value) => scaled(Math.round(value), BYTES, "B").replace(" ", "\u202f");
+export const bytes = (value) => scaled(Math.round(value), BYTES);
 
-export const percent = (share) =>
-  share === null || share === undefined || Number.isNaN(share) ? "–" : `${share > 0.9995 || share === 0 ? (share * 100).toFixed(0) : (share * 100).toFixed(1)}\u202f%`;
+export function percent(share) {
+  if (share === null) return "–";
+  return `${(share * 100).toFixed(share === 0 || share > 0.9995 ? 0 : 1)}${THIN}%`;
+}
 
 export function seconds(value) {
-  if (value === null || value === undefined) return "–";
-  if (value < 1) return `${digits(value * 1000)}\u202fms`;
-  return value < 120 ? `${digits(value)}\u202fs` : duration(value);
+  if (value === null) return "–";
+  if (value < 1) return `${digits(value * 1000)}${THIN}ms`;
+  return value < 120 ? `${digits(value)}${THIN}s` : duration(value);
 }
 
 export function duration(value) {
-  for (const [size, name] of [[86400, "d"], [3600, "h"], [60, "min"]]) if (value >= size * 1.5) return `${Math.round(value / size)}\u202f${name}`;
-  return `${Math.round(value)}\u202fs`;
+  const [size, name] = [[86400, "d"], [3600, "h"], [60, "min"], [1, "s"]].find(([size]) => value >= size * 1.5 || size === 1);
+  return `${Math.round(value / size)}${THIN}${name}`;
 }
 
 function element(name, attributes) {
@@ -103,6 +107,7 @@ export const bar = (share, kind = "") => (cell) => {
   cell.firstElementChild.firstElementChild.style.width = `${(share * 100).toFixed(1)}%`;
 };
 
+// A word behind a coloured mark.
 export const marked = (mark, value, kind = "") => (cell) => {
   cell.className = kind;
   if (!cell.firstElementChild) cell.append(document.createElement("span"), document.createElement("span"));

@@ -6,6 +6,7 @@ const EVERY = 2000;
 const PATIENCE = 5000;
 const KEPT = "edgeproxy-token";
 const SHOWN = 20;
+const MASK = "***"; // in place of what is secret in a URL, which then is none to purge
 
 const TIERS = { l1: "L1 memory", l2: "L2 disk", l3: "L3 Redis", stale: "Stale", collapsed: "Collapsed", origin: "Origin" };
 const REASONS = {
@@ -178,10 +179,7 @@ function showParts(id, parts) {
 function showTop({ seconds: span, urls }) {
   $("top-span").textContent = `Last ${duration(span)}, of all workers`;
   rows($("urls"), urls.slice(0, SHOWN), (one) => [
-    (cell) => {
-      text(one.url)(cell);
-      cell.title = one.url;
-    },
+    address(one.url),
     number(count(one.requests)),
     number(percent(one.hits / one.requests)),
     number(bytes(one.bytes), "wide-only"),
@@ -189,9 +187,23 @@ function showTop({ seconds: span, urls }) {
   ]);
 }
 
+function address(url) {
+  const [, host, path] = url.match(/^(\w+:\/\/[^/]*)(.*)$/s);
+  return (cell) => {
+    marked({ class: "host" }, path)(cell);
+    cell.firstElementChild.removeAttribute("aria-hidden");
+    cell.firstElementChild.textContent = host;
+    cell.title = url;
+  };
+}
+
 function purgeButton(url) {
   return (cell) => {
     cell.className = "n";
+    if (url.includes(MASK)) {
+      cell.replaceChildren();
+      return;
+    }
     let button = cell.firstElementChild;
     if (!button) {
       button = document.createElement("button");
@@ -211,7 +223,7 @@ function showOrigins(endpoints) {
     const [kind, words] = state(one);
     return [
       text(`${one.pool} · ${one.address}`, "address"),
-      marked({ class: `dot ${kind}` }, ` ${words}`, "with-dot"),
+      marked({ class: `dot ${kind}` }, words, "state"),
       number(count(one.in_flight)),
       number(count(one.idle), "wide-only"),
       number(count(one.requests)),

@@ -175,6 +175,7 @@ async def test_a_stale_answer_may_be_given_while_it_is_refreshed(entry: Make) ->
     answer = cache.ask(x)
     assert answer is not None
     assert answer.get(b"age") == b"5"
+    assert (x.verdict, answer.get(b"cache-status")) == (b"hit; detail=stale", b"edgeproxy; hit; detail=stale")
     assert cache.tiers.flights.waiting(b"http://www.example.com/", b"") is not None
     await cache.tiers.close()
 

@@ -32,6 +32,16 @@ def memory(limit: int = 10**6) -> Memory:
     return Memory(limit, Metrics())
 
 
+def test_what_is_evicted_is_counted_with_its_age() -> None:
+    metrics = Metrics()
+    tier = Memory(3 * OVERHEAD, metrics, lambda: 30.0)
+    for key in (b"a", b"b", b"c", b"d"):
+        tier.put(entry(key))
+    family = next(one for one in metrics.dump() if one["name"] == "edgeproxy_cache_evicted_age_seconds")
+    ((labels, cells),) = family["series"]
+    assert (labels, sum(cells[:-1]), cells[-1]) == (["l1"], 2, 60.0)
+
+
 def test_a_stored_answer_is_found_again() -> None:
     tier = memory()
     stored = entry(b"k")

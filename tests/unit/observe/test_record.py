@@ -3,9 +3,10 @@ import asyncio
 import pytest
 
 from edgeproxy.clock import ManualClock
+from edgeproxy.http.message import FieldBlock, Response
 from edgeproxy.observe import record
 from edgeproxy.observe.metrics import Metrics, render
-from edgeproxy.observe.record import BATCH, Observer, cache_label
+from edgeproxy.observe.record import BATCH, Observer
 
 
 @pytest.fixture
@@ -37,6 +38,36 @@ def test_a_batch_becomes_metrics(metrics, exchange):
     assert 'edgeproxy_request_duration_seconds_bucket{cache="hit",le="0.5",route="site"} 1.0' in lines
 
 
+def test_a_batch_is_split_by_where_the_answers_came_from_and_what_they_are(metrics, exchange):
+    observer = Observer(metrics, ManualClock())
+    kept = FieldBlock({b"content-type": b"text/html; charset=utf-8"})
+    for verdict in (b"hit", b"hit", b"hit; detail=l2", b""):
+        x = exchange(verdict=verdict, sent=10)
+        x.response = Response(200, {b"age": b"1"}, shared=kept)
+        observer.log(x)
+    x = exchange(verdict=b"fwd=uri-miss", sent=5)
+    x.response = Response(200, {b"content-type": b"image/png"})
+    observer.log(x)
+    observer.flush()
+    lines = render(metrics.dump()).decode().splitlines()
+    assert [line for line in lines if line.startswith("edgeproxy_cache_answers_total")] == [
+        'edgeproxy_cache_answers_total{route="site",tier="l1",type="html"} 2.0',
+        'edgeproxy_cache_answers_total{route="site",tier="l2",type="html"} 1.0',
+        'edgeproxy_cache_answers_total{route="site",tier="origin",type="image"} 1.0',
+    ]
+    assert 'edgeproxy_cache_answer_bytes_total{route="site",tier="l1",type="html"} 20.0' in lines
+
+
+def test_a_batch_counts_its_urls(metrics, exchange):
+    observer = Observer(metrics, ManualClock())
+    for verdict in (b"hit", b"hit; detail=l2", b"fwd=uri-miss", b""):
+        observer.log(exchange(b"/asked?for=1", verdict=verdict, sent=10))
+    observer.log(exchange(b"/other", verdict=b"hit"))
+    observer.flush()
+    _, rows = observer.top.report(lambda url: url)
+    assert rows == [("http://example.com/asked?for=1", 4, 2, 40), ("http://example.com/other", 1, 1, 0)]
+
+
 def test_an_exchange_without_an_answer_is_counted(metrics, exchange):
     observer = Observer(metrics, ManualClock())
     observer.log(exchange(status=None, error="client_gone"))
@@ -63,22 +94,6 @@ def test_a_record_keeps_neither_the_answer_nor_what_was_stored(metrics, exchange
     assert x.response is None
     assert x.lookup is None
     assert x.status == 200
-
-
-@pytest.mark.parametrize(
-    ("verdict", "label"),
-    [
-        (b"", "none"),
-        (b"hit", "hit"),
-        (b"hit; ttl=-3; detail=stale", "hit"),
-        (b"fwd=stale; fwd-status=304; stored", "stale"),
-        (b"fwd=bypass", "bypass"),
-        (b"fwd=invented-by-a-stage", "_other"),
-        (b"detail=x", "_other"),
-    ],
-)
-def test_the_cache_label_is_one_of_a_few_words(verdict, label):
-    assert cache_label(verdict) == label
 
 
 def test_start_flushes_in_the_background_and_stop_flushes_the_rest(metrics, exchange):

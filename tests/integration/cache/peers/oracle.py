@@ -14,6 +14,7 @@ from tests.integration.cache.peers.steps import SAFE, Sequence, Step, Told
 
 LATE = 5  # seconds a sequence may take; everything in it lies further apart
 
+FAILED = frozenset((500, 502, 503, 504))  # RFC 5861 §4
 # RFC 9110 §15.1, as far as they occur here.
 _HEURISTIC = frozenset((200, 203, 204, 301, 404, 410))
 
@@ -44,18 +45,20 @@ def directives(value: str) -> dict[str, str]:
     return {name: argument for name, _, argument in reversed(list(pairs))}
 
 
-def forbids(sequence: Sequence, stored: int, now: int, asked: Iterable[int] = ()) -> Iterator[str]:
-    """Why the origin's answer of step ``stored`` may not be what step ``now`` is answered with, unasked: keys of
-    :data:`REASONS`. ``asked``: the steps in which the cache asked the origin."""
+def forbids(sequence: Sequence, stored: int, now: int, asked: Iterable[int]) -> Iterator[str]:
+    """Why the origin's answer of step ``stored`` may not be what step ``now`` is answered with: keys of
+    :data:`REASONS`. ``asked``: the steps in which the cache asked the origin. If it did so now, and the origin failed,
+    it has done what the client wanted (RFC 9111 §4.3.3)."""
     yield from storing_forbidden(sequence, stored)
     began, step = sequence.steps[stored], sequence.steps[now]
     resource, told, said = sequence.resources[step.url], began.told, directives(began.told.cache_control)
-    wants = directives(step.get("Cache-Control"))
+    tried = now in asked and step.told.status in FAILED
+    wants = {} if tried else directives(step.get("Cache-Control"))
     if any(began.get(name) != step.get(name) for name in resource.vary.replace(" ", "").split(",") if name != "*"):
         yield "vary"
     if "no-cache" in said:
         yield "no-cache"
-    if "no-cache" in wants or (not wants and step.get("Pragma")):
+    if "no-cache" in wants or (step.get("Pragma") and not step.get("Cache-Control") and not tried):
         yield "request no-cache"
     age = current_age(told)
     if age > int(wants.get("max-age", age)) + LATE:
@@ -101,9 +104,9 @@ def stale_allowed(said: dict[str, str], wants: dict[str, str], over: float, told
         return False
     if "max-stale" in wants and over <= int(wants["max-stale"] or 2**31) + LATE:
         return True
-    if over <= int(said.get("stale-while-revalidate", 0)):
+    if over < int(said.get("stale-while-revalidate", 0)):
         return True
-    return told.status in {500, 502, 503, 504} and over <= int(said.get("stale-if-error", 0))
+    return told.status in FAILED and over < int(said.get("stale-if-error", 0))
 
 
 def current_age(told: Told) -> int:
@@ -148,28 +151,21 @@ def forms(sequence: Sequence, number: int, asking: Step, step: Step) -> list[tup
     told = sequence.steps[number].told
     body = sequence.body(number, asking)
     whole = (told.status, body)
-    if told.status != 200 or step.method not in SAFE:
-        found = [whole]
-    else:
-        found = [*_shortened(sequence.validators(number, asking), body, step), whole]
-    return [(status, b"" if step.method == "HEAD" else content) for status, content in found]
+    found = []
+    if told.status // 100 == 2 and step.method in SAFE:  # RFC 9110 §13.2.1, in the order of §13.2.2
+        validators = sequence.validators(number, asking)
+        found = [*_not_modified(validators, step), *(_part(validators, body, step) if told.status == 200 else [])]
+    return [(status, b"" if step.method == "HEAD" else content) for status, content in [*found, whole]]
 
 
-def _shortened(validators: dict[str, str], body: bytes, step: Step) -> list[tuple[int, bytes]]:
-    """Instead of the whole (RFC 9110 §13.2.2): nothing, or a part, or why there is none."""
+def _not_modified(validators: dict[str, str], step: Step) -> Iterator[tuple[int, bytes]]:
     if step.get("If-None-Match"):
         if _matches(step.get("If-None-Match"), validators["ETag"]):
-            return [(304, b"")]
+            yield 304, b""
     elif step.get("If-Modified-Since") and validators["Last-Modified"]:
         told, modified = map(parsedate_to_datetime, (step.get("If-Modified-Since"), validators["Last-Modified"]))
         if modified <= told:
-            return [(304, b"")]
-    condition = step.get("If-Range")
-    if step.method != "GET" or not step.get("Range"):
-        return []
-    if condition and (condition not in validators.values() or condition.startswith("W/")):
-        return []
-    return _part(body, step.get("Range"))
+            yield 304, b""
 
 
 def _matches(field: str, etag: str) -> bool:
@@ -177,16 +173,22 @@ def _matches(field: str, etag: str) -> bool:
     return field == "*" or (bool(etag) and etag.removeprefix("W/") in re.findall(r'"[^"]*"', field))
 
 
-def _part(body: bytes, field: str) -> list[tuple[int, bytes]]:
-    """One range of a body; of several only that they are (RFC 9110 §14.2)."""
+def _part(validators: dict[str, str], body: bytes, step: Step) -> Iterator[tuple[int, bytes]]:
+    """The part asked for (RFC 9110 §14.2, §13.1.5); of several only that they are."""
+    field, condition = step.get("Range"), step.get("If-Range")
+    if step.method != "GET" or not field:
+        return
+    if condition and (condition not in validators.values() or condition.startswith("W/")):
+        return
     first, _, last = field.removeprefix("bytes=").partition("-")
     if "," in field:
-        return [(206, MULTIPART)]
-    if not first:
-        return [(206, body[-int(last) :])]
-    if int(first) >= len(body):
-        return [(416, b"")]
-    return [(206, body[int(first) : int(last) + 1 if last else None])]
+        yield 206, MULTIPART
+    elif not first:
+        yield 206, body[-int(last) :]
+    elif int(first) >= len(body):
+        yield 416, b""
+    else:
+        yield 206, body[int(first) : int(last) + 1 if last else None]
 
 
 MULTIPART = b"multipart"

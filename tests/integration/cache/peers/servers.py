@@ -14,7 +14,7 @@ from typing import Self
 
 from tests.integration.cache.peers.oracle import MULTIPART, forms
 from tests.integration.cache.peers.steps import Sequence, Step, as_headers, heard, written
-from tests.support.client import RawClient
+from tests.support.client import ask
 from tests.support.origin import RecordedRequest, RecordingOrigin, Script
 from tests.support.ports import accepts, end_process, free_port, wait_until
 from tests.support.processes import EdgeProcess, NginxServer
@@ -123,12 +123,12 @@ class Seen:
 
 
 class Server:
-    """One of the three with its origin, and a client's connection to it."""
+    """One of the three with its origin."""
 
     def __init__(self, name: str, port: int, origin: Origin) -> None:
         self.name = name
         self.origin = origin
-        self._client = RawClient(("127.0.0.1", port))
+        self._address = ("127.0.0.1", port)
 
     def run(self, sequence: Sequence, run: int) -> list[Seen]:
         """What comes of the steps, one after the other, at URLs of their own."""
@@ -141,19 +141,14 @@ class Server:
             one.asked = number in asked
         return seen
 
-    def close(self) -> None:
-        self._client.socket.close()
-
     def _ask(self, step: Step, number: int, run: int) -> Seen:
         fields = {b"host": b"a.example", b"x-step": b"%d" % number, **as_headers(step)}
         lines = [b"%b /%d/%d HTTP/1.1" % (step.method.encode(), run, step.url)]
         lines += [b"%b: %b" % pair for pair in fields.items()]
         if step.method in {"POST", "PUT"}:
             lines.append(b"content-length: 0")
-        self._client.received.clear()
-        self._client.send(b"\r\n".join([*lines, b"", b""]))
-        answers = self._client.answers(1, [step.method.encode()])
-        assert answers.final, f"{self.name} did not answer {lines}: {bytes(self._client.received)!r}"
+        answers = ask(self._address, b"\r\n".join([*lines, b"", b""]))
+        assert answers.final, f"{self.name} did not answer {lines}: {answers.rest!r}"
         answer = answers.final[0]
         told = answer.get(b"x-origin")
         kind = answer.get(b"content-type") or b""
@@ -194,6 +189,4 @@ def three() -> Iterator[Three]:
         varnish = running.enter_context(VarnishServer(origins[2].port))
         ports = (edge.port, nginx.port, varnish.port)
         servers = [Server(*row) for row in zip(NAMES, ports, origins, strict=True)]
-        for server in servers:
-            running.callback(server.close)
         yield Three(servers, running.enter_context(ThreadPoolExecutor(len(NAMES))))

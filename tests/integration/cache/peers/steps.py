@@ -7,6 +7,7 @@ waits: an answer is old because its ``Age`` or ``Date`` says so. All ages and li
 
 from __future__ import annotations
 
+import string
 import time
 from dataclasses import dataclass, field
 from email.utils import formatdate
@@ -19,6 +20,7 @@ from tests.support.origin import RecordedRequest
 SAFE = ("GET", "HEAD")
 URLS = 2
 DAY = 86_400
+LENGTH = 60  # bytes of every body but that of 204, which has none
 
 
 @dataclass(frozen=True)
@@ -93,10 +95,10 @@ class Sequence:
         return formatdate(self.began - 10 * DAY + 3600 * version, usegmt=True)
 
     def body(self, number: int, asking: Step) -> bytes:
-        """What the origin has in step ``number`` for such a request, always 40 bytes but for 204."""
+        """What the origin has in step ``number`` for such a request: no piece of it occurs twice."""
         told, resource = self.steps[number].told, self.resources[self.steps[number].url]
         text = f"{self.steps[number].url} {told.version} {told.status}{_spoken(resource, asking)}"
-        return b"" if told.status == 204 else text.encode().ljust(40, b".")
+        return b"" if told.status == 204 else (text + string.ascii_letters)[:LENGTH].encode()
 
 
 def _spoken(resource: Resource, asking: Step) -> str:
@@ -170,7 +172,7 @@ tellings = st.builds(
     Told,
     status=st.sampled_from(_STATUSES),
     cache_control=st.sampled_from(_CACHE_CONTROLS),
-    expires=st.sampled_from([3600, 60, 0, -100]),
+    expires=st.sampled_from([3600, 60, -100]),
     date=st.sampled_from([0, 0, 0, 0, 0, -100, -4000, 100]),
     age=st.sampled_from([None, None, None, None, 30, 100, 4000]),
     cookie=st.sampled_from(_COOKIES),

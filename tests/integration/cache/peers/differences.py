@@ -1,0 +1,243 @@
+"""Why two caches answer one request in different ways: the table, and which of its lines a difference falls under.
+
+A difference is explained by what the oracle says of each side, and by the little that is known of nginx 1.22 and Varnish
+7.1: what they do not store. Nothing is explained by its being there.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from tests.integration.cache.peers import oracle
+from tests.integration.cache.peers.oracle import directives
+from tests.integration.cache.peers.servers import Seen
+from tests.integration.cache.peers.steps import SAFE, Sequence, Step, heard, written
+
+__all__ = ["TABLE", "Sides", "explain", "faults", "heard"]
+
+OURS, PEER, BOTH = "edgeproxy", "the peer", "both"
+
+
+class Line(NamedTuple):
+    """The rule, and who follows it: a rule that lets a cache choose is followed by both."""
+
+    rule: str
+    right: str
+
+
+# What a peer reuses although the RFC forbids it: as `SERVER: REASON`, with the reason's own rule.
+_FAULTS = {
+    "nginx": [
+        "authorization",
+        "request no-store",
+        "request no-cache",
+        "request max-age",
+        "request min-fresh",
+        "stale by Age",
+        "stale by Date",
+        "invalidated",
+        "superseded",
+        "vary",
+    ],
+    "varnish": [
+        "request no-store",
+        "request no-cache",
+        "request max-age",
+        "request min-fresh",
+        "stale by Date",
+        "invalidated",
+        "superseded",
+    ],
+}
+
+TABLE: dict[str, Line] = {
+    **{f"{peer}: {name}": Line(oracle.REASONS[name], OURS) for peer, names in _FAULTS.items() for name in names},
+    "only-if-cached": Line("RFC 9111 §5.2.1.7: what is not stored gets 504; the peers ask the origin", OURS),
+    "has something fresh": Line("RFC 9111 §4: who had a usable answer did not ask, and has no newer one", BOTH),
+    "has something newer": Line("RFC 9111 §4: the most recent is used, and it needs validation", BOTH),
+    "both may": Line("RFC 9111 §4: both are stored and usable, fetched at different times", BOTH),
+    # What we leave to the origin though a peer answers it.
+    "HEAD is passed on": Line("RFC 9111 §3: a cache need not store; the peers make a GET of a HEAD", BOTH),
+    "a part is not the whole": Line("RFC 9111 §3.3: of a Range only the part is kept; the peers fetch it all", BOTH),
+    "passes for a while": Line("RFC 9111 §3: need not be stored; nor is a key that lately could not be shared", BOTH),
+    "max-age=0 within a second": Line("RFC 9111 §5.2.1.1: older than 0 s, as soon as any time has passed", BOTH),
+    # What a peer leaves to the origin though we answer it: a cache need not store (RFC 9111 §3).
+    "Set-Cookie is not stored": Line("RFC 9111 §7.3: it may be; the peers never do, we where it tells nobody", BOTH),
+    "passes credentials": Line("RFC 9111 §3: need not be stored; Varnish passes Authorization and Cookie", BOTH),
+    "does not guess": Line("RFC 9111 §4.2.2: a lifetime may be guessed from Last-Modified", BOTH),
+    "wants a lifetime": Line("RFC 9111 §3: need not be stored; the peers store no answer without a lifetime", BOTH),
+    "counts Expires from its own clock": Line("RFC 9111 §4.2.1: Expires less Date; nginx counts from now", OURS),
+    "Expires in the past wins": Line("RFC 9111 §5.3: max-age goes before Expires; nginx lets the past win", OURS),
+    "no-store in spite of must-understand": Line("RFC 9111 §5.2.2.3: no-store is ignored beside it", OURS),
+    "stores few statuses": Line("RFC 9111 §3: need not be stored; Varnish stores some statuses only", BOTH),
+    "asks at once when stale": Line("RFC 5861 §3, §4; RFC 9111 §5.2.1.2: stale answers may be used", BOTH),
+    # The same answer of the origin in another form.
+    "a condition need not shorten": Line("RFC 9110 §13.2.1: a condition about what is not stored is the origin's", BOTH),
+    "a Range may be ignored": Line("RFC 9110 §14.2: a server may ignore Range", BOTH),
+    "several ranges are refused": Line("RFC 9110 §15.5.17: 416 is for ranges that cannot be; Varnish's for two", OURS),
+}
+
+
+class Sides(NamedTuple):
+    """A step as it went at this proxy and at a peer, with everything before it."""
+
+    peer: str
+    sequence: Sequence
+    now: int
+    ours: list[Seen]
+    theirs: list[Seen]
+
+    @property
+    def step(self) -> Step:
+        return self.sequence.steps[self.now]
+
+
+def explain(sides: Sides) -> str | None:
+    """The table's line that a difference falls under; None if there is none."""
+    ours, theirs = sides.ours[sides.now], sides.theirs[sides.now]
+    wants = directives(sides.step.get("Cache-Control"))
+    if ours.status == 504 and ours.origin is None and "only-if-cached" in wants:
+        return "only-if-cached"
+    a, b = made(sides.sequence, sides.ours, sides.now), made(sides.sequence, sides.theirs, sides.now)
+    if a == b or a is None or b is None:
+        return _form(sides)
+    if b != sides.now:
+        reasons = list(oracle.forbids(sides.sequence, b, sides.now, asked(sides.theirs)))
+        if reasons:
+            found = [f"{sides.peer}: {reason}" for reason in reasons]
+            return found[0] if set(found) <= TABLE.keys() else None
+    if a == sides.now:
+        return _left_by_us(sides, b)
+    if b == sides.now:
+        return _left_by_peer(sides, a)
+    return "both may"
+
+
+def made(sequence: Sequence, seen: list[Seen], now: int) -> int | None:
+    """The step whose answer of the origin this one is; of those it may be the last that is allowed."""
+    possible = candidates(sequence, seen, now)
+    allowed = [number for number in possible if not list(oracle.forbids(sequence, number, now, asked(seen)))]
+    return next(iter(allowed or possible), None)
+
+
+def candidates(sequence: Sequence, seen: list[Seen], now: int) -> list[int]:
+    """The steps whose answer of the origin this one may be: the one it names, or, for 304 and 416 need not name one, all
+    that would look like this, the last first."""
+    one, step = seen[now], written(sequence, sequence.steps[now])
+    if one.origin is not None:
+        return [one.origin]
+    found = []
+    for number in range(now, -1, -1):
+        other = written(sequence, sequence.steps[number])
+        if seen[number].asked and other.url == step.url:
+            if (one.status, one.body) in oracle.forms(sequence, number, step if number == now else other, step):
+                found.append(number)
+    return found
+
+
+def asked(seen: list[Seen]) -> list[int]:
+    return [number for number, one in enumerate(seen) if one.asked]
+
+
+def _form(sides: Sides) -> str | None:
+    ours, theirs = sides.ours[sides.now].status, sides.theirs[sides.now].status
+    if sides.peer == "varnish" and theirs in {416, 503} and "," in sides.step.get("Range"):
+        return "several ranges are refused"
+    if {ours, theirs} & {206, 416} and 200 in {ours, theirs} and sides.step.get("Range"):
+        return "a Range may be ignored"
+    if 304 in {ours, theirs} and (sides.step.get("If-None-Match") or sides.step.get("If-Modified-Since")):
+        return "a condition need not shorten"
+    return None
+
+
+def _left_by_us(sides: Sides, b: int) -> str | None:
+    """Why we asked the origin, though the answer of step ``b`` would have done."""
+    sequence, began = sides.sequence, sides.sequence.steps[b]
+    if not sides.ours[b].asked:
+        return "has something fresh"
+    if began.method == "HEAD":
+        return "HEAD is passed on"
+    if began.get("Range"):
+        return "a part is not the whole"
+    if _newer(sides, sides.ours, b):
+        return "has something newer"
+    if directives(sides.step.get("Cache-Control")).get("max-age") == "0" and oracle.current_age(began.told) == 0:
+        return "max-age=0 within a second"
+    if any(_of_no_use(sequence, number) for number in asked(sides.ours) if number < b):
+        return "passes for a while"
+    return None
+
+
+def _of_no_use(sequence: Sequence, number: int) -> bool:
+    """Whether the origin's answer of a step could not be shared."""
+    told = sequence.steps[number].told
+    stale = oracle.lifetime(sequence, number) <= oracle.current_age(told)
+    return bool(list(oracle.storing_forbidden(sequence, number))) or bool(told.cookie) or stale
+
+
+def _left_by_peer(sides: Sides, a: int) -> str | None:
+    """Why a peer asked the origin, though the answer of step ``a`` did for us."""
+    began, step, peer = sides.sequence.steps[a], sides.step, sides.peer
+    told, said = began.told, directives(began.told.cache_control)
+    resource = sides.sequence.resources[step.url]
+    if not sides.theirs[a].asked:
+        return "has something fresh"
+    if told.cookie:
+        return "Set-Cookie is not stored"
+    if peer == "varnish" and any(each.get(name) for each in (began, step) for name in ("Authorization", "Cookie")):
+        return "passes credentials"
+    if peer == "varnish" and told.status not in {200, 203, 204, 301, 302, 404, 410}:
+        return "stores few statuses"
+    if "no-store" in said:
+        return "no-store in spite of must-understand"
+    if _newer(sides, sides.theirs, a):
+        return "has something newer"
+    if not {"max-age", "s-maxage"} & said.keys() and not resource.expires:
+        return "does not guess"
+    if oracle.lifetime(sides.sequence, a) <= oracle.current_age(told) + oracle.LATE:
+        return "asks at once when stale"
+    if peer == "nginx" and resource.expires and told.expires <= oracle.LATE:
+        return "Expires in the past wins"
+    if peer == "nginx" and resource.expires and told.expires + told.date <= oracle.LATE:
+        return "counts Expires from its own clock"
+    if "no-cache" in said or oracle.lifetime(sides.sequence, a) == 0:
+        return "wants a lifetime"
+    return None
+
+
+def _newer(sides: Sides, seen: list[Seen], stored: int) -> bool:
+    """Whether the origin was asked again in between, with an answer that cannot be used now."""
+    return any(
+        seen[number].asked and list(oracle.forbids(sides.sequence, number, sides.now, ()))
+        for number in range(stored + 1, sides.now)
+        if sides.sequence.steps[number].url == sides.step.url
+    )
+
+
+def faults(sequence: Sequence, seen: list[Seen]) -> list[str]:
+    """What is wrong with this proxy's answers by the RFCs alone, whatever others do."""
+    found = []
+    for now, one in enumerate(seen):
+        step = written(sequence, sequence.steps[now])
+        if one.status == 504 and "only-if-cached" in directives(step.get("Cache-Control")) and not one.asked:
+            continue
+        why = [_wrong(sequence, seen, now, number) for number in candidates(sequence, seen, now)]
+        if not why:
+            found.append(f"step {now}: {one} is no answer of the origin")
+        elif "" not in why:
+            found.append(f"step {now}: {why[0]}")
+    return found
+
+
+def _wrong(sequence: Sequence, seen: list[Seen], now: int, number: int) -> str:
+    """What is wrong with an answer if it is the origin's of step ``number``; "" if it may be."""
+    one, step = seen[now], written(sequence, sequence.steps[now])
+    if number == now:
+        return "" if (one.status, one.body) in oracle.forms(sequence, now, step, step) else "has not the form it could"
+    if step.method not in SAFE:
+        return f"{step.method} was not sent on"
+    reasons = list(oracle.forbids(sequence, number, now, asked(seen)))
+    if reasons:
+        return oracle.REASONS[reasons[0]]
+    wanted = oracle.forms(sequence, number, written(sequence, sequence.steps[number]), step)[0]
+    return "" if (one.status, one.body) == wanted else f"{wanted} would be its form"
