@@ -132,7 +132,7 @@ async def test_a_window_is_granted_while_an_answer_is_revalidated() -> None:
     site = Site(stale_while_revalidate="30s", grace="0s")
     await site.get()
     site.clock.advance(60 + 29)
-    assert (await site.get()).field(b"cache-status") == b"edgeproxy; hit"
+    assert (await site.get()).field(b"cache-status") == b"edgeproxy; hit; detail=stale"
     assert await Site(stale_while_revalidate="30s").asked_again(60 + 31)
 
 
