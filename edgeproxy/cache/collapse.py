@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator
+from typing import Final
 
 from edgeproxy.cache.entry import Entry
 from edgeproxy.cache.marks import Ticket
@@ -17,9 +18,9 @@ from edgeproxy.errors import EdgeError
 from edgeproxy.http.headers import Headers
 from edgeproxy.http.message import Response
 
-PASS_TIME = 30.0  # seconds a key whose answer could not be shared is not collapsed
-PASS_LIMIT = 65_536  # keys remembered
-PATIENCE = 8  # flights that one exchange waits for, one after the other, before it asks on its own
+PASS_TIME: Final = 30.0  # seconds a key whose answer could not be shared is not collapsed
+PASS_LIMIT: Final = 65_536  # keys remembered
+PATIENCE: Final = 8  # flights that one exchange waits for, one after the other, before it asks on its own
 
 
 class Flight:

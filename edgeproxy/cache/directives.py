@@ -6,23 +6,26 @@ import re
 from collections.abc import Mapping
 from functools import lru_cache
 from types import MappingProxyType
+from typing import Final
 
 from edgeproxy.http.headers import Headers, members, tokens
 
 Directives = Mapping[bytes, bytes]
 
-FOREVER = 2**31  # RFC 9111 §1.2.2: what a larger number of seconds is taken for
-_MEMO_LONGEST = 256  # longer values are parsed, but not remembered
-NONE: Directives = MappingProxyType({})
+FOREVER: Final = 2**31  # RFC 9111 §1.2.2: what a larger number of seconds is taken for
+_MEMO_LONGEST: Final = 256  # longer values are parsed, but not remembered
+NONE: Final[Directives] = MappingProxyType({})
 
 # Directives whose argument is a number of seconds.
-SECONDS = frozenset((b"max-age", b"max-stale", b"min-fresh", b"s-maxage", b"stale-if-error", b"stale-while-revalidate"))
+SECONDS: Final = frozenset(
+    (b"max-age", b"max-stale", b"min-fresh", b"s-maxage", b"stale-if-error", b"stale-while-revalidate")
+)
 
 # Directives that may be limited to some fields (RFC 9111 §5.2.2.4, §5.2.2.7).
-_LIMITED = frozenset((b"no-cache", b"private"))
+_LIMITED: Final = frozenset((b"no-cache", b"private"))
 
-_ESCAPED = re.compile(rb"\\(.)", re.DOTALL)
-_INVALID = b" "  # an argument that is none
+_ESCAPED: Final = re.compile(rb"\\(.)", re.DOTALL)
+_INVALID: Final = b" "  # an argument that is none
 
 
 def parse(value: bytes | None) -> Directives:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from edgeproxy.cache import tags as cache_tags
 from edgeproxy.cache.ended import ended
 from edgeproxy.cache.fill import Fill
@@ -12,12 +14,12 @@ from edgeproxy.http.headers import Headers
 from edgeproxy.http.message import NO_FIELDS, FieldBlock
 
 # Fields that belong to one transfer and not to the stored answer (RFC 9111 §3.1 and our own framing).
-_NOT_STORED = (b"age", b"cache-status", b"content-length", b"proxy-authentication-info", b"proxy-authorization")
+_NOT_STORED: Final = (b"age", b"cache-status", b"content-length", b"proxy-authentication-info", b"proxy-authorization")
 
 # What a 304 carries of the stored fields (RFC 9110 §15.4.5).
-_NOT_MODIFIED = (b"cache-control", b"content-location", b"date", b"etag", b"expires", b"last-modified", b"vary")
+_NOT_MODIFIED: Final = (b"cache-control", b"content-location", b"date", b"etag", b"expires", b"last-modified", b"vary")
 
-OVERHEAD = 1024  # bytes an entry costs beside its body and fields: objects, keys, queue places
+OVERHEAD: Final = 1024  # bytes an entry costs beside its body and fields: objects, keys, queue places
 
 
 class Entry:

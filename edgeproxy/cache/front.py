@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from edgeproxy.cache import policy
 from edgeproxy.cache.answer import from_entry
 from edgeproxy.cache.bypass import OTHER_METHOD
@@ -20,8 +22,8 @@ from edgeproxy.http.loops import was_here
 from edgeproxy.http.message import Response
 from edgeproxy.pipeline.exchange import Exchange
 
-HIT_ON_DISK = b"hit; detail=l2"  # RFC 9211 §2.8: which tier had it
-HIT_STALE = b"hit; detail=stale"
+HIT_ON_DISK: Final = b"hit; detail=l2"  # RFC 9211 §2.8: which tier had it
+HIT_STALE: Final = b"hit; detail=stale"
 
 
 class Front:

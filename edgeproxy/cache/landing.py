@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from typing import Final
 
 from edgeproxy.cache import groups, policy, vary
 from edgeproxy.cache import tags as cache_tags
@@ -26,10 +27,10 @@ from edgeproxy.pipeline.exchange import Exchange
 Store = Callable[[Exchange, Response], Awaitable[None]]
 
 # What a 304 does not change: how the stored body is encoded and framed, and what selects it (RFC 9111 §3.2, §4.1).
-_OF_THE_BODY = frozenset((b"content-encoding", b"content-length", b"content-range", b"vary"))
+_OF_THE_BODY: Final = frozenset((b"content-encoding", b"content-length", b"content-range", b"vary"))
 # What describes a part and not the whole it is of (RFC 9110 §15.3.7).
-_OF_THE_PART = (b"content-length", b"content-range")
-_FAILED = frozenset((500, 502, 503, 504))  # RFC 5861 §4
+_OF_THE_PART: Final = (b"content-length", b"content-range")
+_FAILED: Final = frozenset((500, 502, 503, 504))  # RFC 5861 §4
 
 
 class Landing:
@@ -306,7 +307,7 @@ def answer_of(flight: Flight, x: Exchange, now: float) -> Response:
     return flight.response
 
 
-_PRIVATE: Headers = {b"cache-control": b"private"}
+_PRIVATE: Final[Headers] = {b"cache-control": b"private"}
 
 
 def _is_about(told: bytes | None, stored: bytes | None) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from typing import Final
 
 from edgeproxy.cache import policy, vary
 from edgeproxy.cache.answer import from_entry
@@ -23,9 +24,16 @@ from edgeproxy.pipeline.exchange import Exchange
 Fetch = Callable[[Exchange], Awaitable[Response]]
 
 # The client's conditions are about its copy, ours are about the stored one (RFC 9111 §4.3.1).
-_CONDITIONS = (b"if-none-match", b"if-modified-since", b"if-match", b"if-unmodified-since", b"if-range", b"range")
+_CONDITIONS: Final = (
+    b"if-none-match",
+    b"if-modified-since",
+    b"if-match",
+    b"if-unmodified-since",
+    b"if-range",
+    b"range",
+)
 
-_NOT_ASKED = OTHER_METHOD.union(_CONDITIONS)
+_NOT_ASKED: Final = OTHER_METHOD.union(_CONDITIONS)
 
 
 class Lookup:

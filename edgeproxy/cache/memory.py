@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections import OrderedDict
 from collections.abc import Callable
+from typing import Final
 
 from edgeproxy.cache import tags as cache_tags
 from edgeproxy.cache.entry import Entry
@@ -19,8 +20,8 @@ from edgeproxy.http.headers import Headers
 from edgeproxy.observe.analytics import evicted_ages
 from edgeproxy.observe.metrics import Metrics
 
-SMALL_SHARE = 0.1
-MOST_HITS = 3
+SMALL_SHARE: Final = 0.1
+MOST_HITS: Final = 3
 
 
 class Resource:

@@ -7,12 +7,14 @@ together until they are the whole.
 
 from __future__ import annotations
 
+from typing import Final
+
 from edgeproxy.http import ranges
 from edgeproxy.http.headers import Headers
 from edgeproxy.http.ranges import Range
 
-MOST = 256  # pieces; a part that would be one more takes the place of them all
-LARGEST = 4 * 1024 * 1024  # bytes of a part that is kept: it is held beside the cache until it is all here
+MOST: Final = 256  # pieces; a part that would be one more takes the place of them all
+LARGEST: Final = 4 * 1024 * 1024  # bytes of a part that is kept: it is held beside the cache until it is all here
 
 
 class Parts:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import Enum
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from edgeproxy.cache.cookies import tells_nobody
 from edgeproxy.cache.directives import Directives, fields, parse, seconds
@@ -11,17 +11,17 @@ from edgeproxy.http.dates import parse_date
 from edgeproxy.http.headers import Headers, members, tokens
 
 # RFC 9110 §15.1: may be stored without being told to, if a lifetime can be guessed.
-HEURISTICALLY_CACHEABLE = frozenset((200, 203, 204, 206, 300, 301, 308, 404, 405, 410, 414, 501))
+HEURISTICALLY_CACHEABLE: Final = frozenset((200, 203, 204, 206, 300, 301, 308, 404, 405, 410, 414, 501))
 
 # Statuses this cache understands in the sense of RFC 9111 §3 and §5.2.2.3 (must-understand).
-UNDERSTOOD = HEURISTICALLY_CACHEABLE | {302, 303, 307, 400, 403, 500, 502, 503, 504}
+UNDERSTOOD: Final = HEURISTICALLY_CACHEABLE | {302, 303, 307, 400, 403, 500, 502, 503, 504}
 
 # What says that an answer may be kept, in so many words (RFC 9111 §3).
-_EXPLICIT = (b"public", b"max-age", b"s-maxage", b"no-cache")
+_EXPLICIT: Final = (b"public", b"max-age", b"s-maxage", b"no-cache")
 
-_NO_FIELDS: frozenset[bytes] = frozenset()
+_NO_FIELDS: Final[frozenset[bytes]] = frozenset()
 
-SAFE = frozenset((b"GET", b"HEAD", b"OPTIONS", b"TRACE"))  # RFC 9110 §9.2.1
+SAFE: Final = frozenset((b"GET", b"HEAD", b"OPTIONS", b"TRACE"))  # RFC 9110 §9.2.1
 
 
 class Heuristic(NamedTuple):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable
+from typing import Final
 from urllib.parse import unquote_to_bytes
 
 from edgeproxy.cache import key as cache_key
@@ -20,20 +21,20 @@ from edgeproxy.pipeline.memo import Memo
 
 # Read by scripts in the browser to tell where a visitor came from; origins have no use for them. From the public
 # documentation of Google, Meta, Microsoft, Yandex, X, TikTok, LinkedIn, Mailchimp, HubSpot, Marketo and Matomo.
-TRACKING: tuple[str, ...] = (
+TRACKING: Final[tuple[str, ...]] = (
     *("utm_*", "gclid", "gclsrc", "dclid", "gbraid", "wbraid", "gad_source", "gad_campaignid", "srsltid", "_ga", "_gl"),
     *("fbclid", "igshid", "msclkid", "yclid", "ysclid", "twclid", "ttclid", "li_fat_id", "epik"),
     *("mc_cid", "mc_eid", "_hsenc", "_hsmi", "hsa_*", "mkt_tok", "mtm_*", "pk_campaign", "pk_kwd"),
 )
 
-RECIPE_LIMIT = 1024  # recipes known, of all configurations since the start; more than an answer's lifetime sees
-VALUE_LONGEST = 64  # bytes of one field or cookie in a key; a longer value stands there as its digest
+RECIPE_LIMIT: Final = 1024  # recipes known, of all configurations since the start; more than an answer's lifetime sees
+VALUE_LONGEST: Final = 64  # bytes of one field or cookie in a key; a longer value stands there as its digest
 
 # What is taken apart for one request; more is taken as it is, which makes a key of its own and no way to burn time.
-PARAMETERS_MOST = 256  # of a query
-COOKIES_LONGEST = 8_192  # bytes of all cookies
+PARAMETERS_MOST: Final = 256  # of a query
+COOKIES_LONGEST: Final = 8_192  # bytes of all cookies
 
-_UNSAFE = re.compile(rb"[^A-Za-z0-9._,/+:*-]")
+_UNSAFE: Final = re.compile(rb"[^A-Za-z0-9._,/+:*-]")
 
 Part = Callable[[Request], bytes]
 
@@ -67,7 +68,7 @@ class Recipe:
         return f"<Recipe {self.text}>"
 
 
-PLAIN = Recipe()
+PLAIN: Final = Recipe()
 
 
 class Composed(Recipe):
@@ -275,7 +276,7 @@ def device(agent: bytes) -> bytes:
 
 
 # Words as the makers' agents have them; Android tablets leave "Mobile" out (Chrome and Firefox document it).
-_TABLET = re.compile(rb"\b(?:ipad|tablet|kindle|silk|playbook)\b")
-_PHONE = re.compile(rb"\b(?:mobile|mobi|iphone|ipod|opera mini|windows phone|blackberry|bb10)\b")
-_ANDROID = re.compile(rb"\bandroid\b")
-_DEVICES: Memo[bytes, bytes] = Memo(device, 4096)
+_TABLET: Final = re.compile(rb"\b(?:ipad|tablet|kindle|silk|playbook)\b")
+_PHONE: Final = re.compile(rb"\b(?:mobile|mobi|iphone|ipod|opera mini|windows phone|blackberry|bb10)\b")
+_ANDROID: Final = re.compile(rb"\bandroid\b")
+_DEVICES: Final[Memo[bytes, bytes]] = Memo(device, 4096)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import struct
 import zlib
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from blake3 import blake3
 
@@ -18,19 +18,19 @@ from edgeproxy.cache.entry import Entry
 from edgeproxy.cache.policy import Terms
 from edgeproxy.http.headers import Headers
 
-VERSION = 1
-DIGEST = 32  # bytes of a BLAKE3
-LARGEST = 1_048_576  # bytes of a head: far more than an origin's may have
+VERSION: Final = 1
+DIGEST: Final = 32  # bytes of a BLAKE3
+LARGEST: Final = 1_048_576  # bytes of a head: far more than an origin's may have
 
 # The annotations of a compiled class are the types themselves.
-_KINDS = tuple(getattr(kind, "__name__", kind) for kind in Terms.__annotations__.values())
-_YES_OR_NO = tuple(place for place, kind in enumerate(_KINDS) if kind == "bool")
-_TERMS = struct.Struct(f"<{len(_KINDS)}d")
-_FIXED = struct.Struct("<HdddQIHHHI")  # status, base, expired, began, length, chunk, vary, tags, fields, digests
-_SCHEMA = struct.pack("<I", zlib.crc32(repr((VERSION, Terms._fields, _KINDS)).encode()))
-_CHECKED = len(_SCHEMA) + 16
-_STRINGS = _CHECKED + _FIXED.size + _TERMS.size
-_ALONE = 3  # strings that stand for themselves: key, variant, said
+_KINDS: Final = tuple(getattr(kind, "__name__", kind) for kind in Terms.__annotations__.values())
+_YES_OR_NO: Final = tuple(place for place, kind in enumerate(_KINDS) if kind == "bool")
+_TERMS: Final = struct.Struct(f"<{len(_KINDS)}d")
+_FIXED: Final = struct.Struct("<HdddQIHHHI")  # status, base, expired, began, length, chunk, vary, tags, fields, digests
+_SCHEMA: Final = struct.pack("<I", zlib.crc32(repr((VERSION, Terms._fields, _KINDS)).encode()))
+_CHECKED: Final = len(_SCHEMA) + 16
+_STRINGS: Final = _CHECKED + _FIXED.size + _TERMS.size
+_ALONE: Final = 3  # strings that stand for themselves: key, variant, said
 
 
 class Record(NamedTuple):

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Coroutine
 from concurrent.futures import Future
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from edgeproxy.cache import key as cache_key
 from edgeproxy.cache.collapse import Flights, Passing
@@ -24,7 +24,9 @@ from edgeproxy.http.headers import Headers
 from edgeproxy.http.loops import PSEUDONYM
 from edgeproxy.observe.metrics import Metrics
 
-PURGED_WITHIN = 3.0  # seconds that an order to purge waits for L2; what takes longer goes on, hidden from everybody
+PURGED_WITHIN: Final = (
+    3.0  # seconds that an order to purge waits for L2; what takes longer goes on, hidden from everybody
+)
 
 
 class Tiers:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Final
 
 from edgeproxy.http.headers import Headers, tokens
 from edgeproxy.http.negotiate import normalize_encoding, normalize_weights
 
-VARIANT_LIMIT = 64  # stored variants of one resource
+VARIANT_LIMIT: Final = 64  # stored variants of one resource
 
 # Lists of weighted members, in which case and order mean nothing (RFC 9110 §12.5).
-_WEIGHTED = frozenset((b"accept", b"accept-charset", b"accept-language"))
+_WEIGHTED: Final = frozenset((b"accept", b"accept-charset", b"accept-language"))
 
 Selector = Callable[[Headers], bytes]
 

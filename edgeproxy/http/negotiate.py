@@ -102,7 +102,7 @@ def _normalize_weights(value: bytes) -> bytes:
     return b",".join([name if weight == -1 else b"%b;q=%g" % (name, -weight) for weight, name in sorted(ranked)])
 
 
-_weights_normalized = lru_cache(maxsize=1024)(_normalize_weights)
+_weights_normalized: Final = lru_cache(maxsize=1024)(_normalize_weights)
 
 
 def _weights(value: bytes) -> dict[bytes, float]:

@@ -55,7 +55,11 @@ def call(edge: EdgeProcess, *arguments: str) -> Result:
     ("arguments", "said", "again"),
     [
         (["http://a.example/a"], "purged: url http://a.example/a\n1 stored answer found\n", [b"/a"]),
-        (["--prefix", "http://a.example/b/"], "purged: prefix http://a.example/b/\n2 stored answers found\n", [b"/b/1", b"/b/2"]),
+        (
+            ["--prefix", "http://a.example/b/"],
+            "purged: prefix http://a.example/b/\n2 stored answers found\n",
+            [b"/b/1", b"/b/2"],
+        ),
         (["--tag", "n0", "--tag", "n2"], "purged: tag n0\npurged: tag n2\n2 stored answers found\n", [b"/a", b"/b/2"]),
         (["--host", "a.example", "--soft"], "marked stale: host a.example\n3 stored", list(TARGETS)),
         (["--host", "b.example"], "purged: host b.example\n0 stored answers found\n", []),

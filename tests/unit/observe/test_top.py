@@ -41,7 +41,7 @@ def test_a_crowd_of_others_does_not_hide_what_is_asked_for_often() -> None:
     top, _ = fresh()
     crowd = [b"/%d" % number for number in range(100_000)]
     often = [b"/often/%d" % number for number in range(20)]
-    wanted = Counter({target: 2_000 for target in often})
+    wanted = Counter(dict.fromkeys(often, 2000))
     requests = [*crowd, *wanted.elements()]
     random.Random(7).shuffle(requests)
     ask(top, requests)

@@ -201,7 +201,8 @@ FAINTEST = """(() => {
     let faintest = 99;
     while (texts.nextNode()) {
         const node = texts.currentNode.parentElement;
-        if (!texts.currentNode.textContent.trim() || !node.checkVisibility() || node.closest(".unseen, .skip")) continue;
+        const seen = node.checkVisibility() && !node.closest(".unseen, .skip");
+        if (!seen || !texts.currentNode.textContent.trim()) continue;
         const [one, other] = [light(parse(getComputedStyle(node).color)), light(ground(node))];
         faintest = Math.min(faintest, (Math.max(one, other) + 0.05) / (Math.min(one, other) + 0.05));
     }
