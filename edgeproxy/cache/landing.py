@@ -77,7 +77,8 @@ class Landing:
         elif self.storable(x, response):
             await self.keep(x, flight, response, sent)
         else:
-            self._rules.tiers.passing.add(self._key)
+            if not (self._rules.fits(response) and self._rules.for_others(x, status, response.headers())):
+                self._rules.tiers.passing.add(self._key)
             flight.deliver(response, self._verdict(status))
         return True
 

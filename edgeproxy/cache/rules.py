@@ -55,6 +55,12 @@ class Rules(NamedTuple):
         reusable = terms.lifetime > terms.initial_age and not terms.validate
         return reusable or b"etag" in headers or b"last-modified" in headers or terms.while_revalidate > 0
 
+    def for_others(self, x: Exchange, status: int, headers: Headers) -> bool:
+        """Whether what keeps an answer out is this request alone: its no-store, its credentials, its cookies. Then the
+        next one is worth waiting for, and nobody can keep a key out of the cache by asking for it so."""
+        told = self.told(x, status, headers)
+        return told is not None and not self.allowed(x, status, headers) and policy.may_store({}, status, told)
+
     def fits(self, response: Response) -> bool:
         """Whether the body is small enough to be kept, as far as its length is known."""
         length = len(response.body) if isinstance(response.body, bytes) else response.body.length

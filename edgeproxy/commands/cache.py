@@ -65,12 +65,15 @@ def top(once: bool, as_json: bool, every: float, limit: int, admin: str, token_f
     if once or not sys.stdout.isatty():
         click.echo("\n".join(screen(stats, limit, WIDEST)))
         return
-    while True:
-        width, height = shutil.get_terminal_size()
-        click.clear()
-        click.echo("\n".join(screen(stats, limit, width)[: height - 1]))
-        time.sleep(every)
-        stats = get(admin, "/stats", token_file)
+    try:
+        while True:
+            width, height = shutil.get_terminal_size()
+            click.clear()
+            click.echo("\n".join(screen(stats, limit, width)[: height - 1]))
+            time.sleep(every)
+            stats = get(admin, "/stats", token_file)
+    except KeyboardInterrupt:
+        pass  # that is how it is ended
 
 
 def screen(stats: Mapping[str, Any], limit: int, width: int) -> list[str]:

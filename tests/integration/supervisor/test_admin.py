@@ -144,11 +144,12 @@ def test_orders_and_the_configuration_want_the_token(guarded, post, given):
         status, answered = post(guarded, path, {"all": True}, **fields)
         assert status == 401
         assert "admin.token" in answered["error"]
-    connection = http.client.HTTPConnection("127.0.0.1", guarded.admin_port, timeout=5)
-    connection.request("GET", "/config", headers=fields)
-    response = connection.getresponse()
-    assert (response.status, response.headers["WWW-Authenticate"]) == (401, 'Bearer realm="edgeproxy"')
-    connection.close()
+    for path in ("/config", "/stats"):
+        connection = http.client.HTTPConnection("127.0.0.1", guarded.admin_port, timeout=5)
+        connection.request("GET", path, headers=fields)
+        response = connection.getresponse()
+        assert (response.status, response.headers["WWW-Authenticate"]) == (401, 'Bearer realm="edgeproxy"')
+        connection.close()
 
 
 def test_the_token_opens_and_is_never_shown(guarded, post):

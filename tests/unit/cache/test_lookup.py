@@ -119,6 +119,34 @@ async def test_an_answer_that_may_not_be_shared_releases_the_others_and_is_remem
     assert edge.asked[-1].headers == {b"if-none-match": b'"x"'}  # passed on as it came
 
 
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [
+        ({"cache_control": b"no-store"}, {}),
+        ({"authorization": b"Basic x"}, {}),
+        ({"cookie": b"user=1"}, {b"set-cookie": b"a=b"}),
+    ],
+)
+async def test_an_answer_refused_for_who_asked_does_not_keep_the_others_from_sharing(
+    asked: dict[str, bytes], told: dict[bytes, bytes]
+) -> None:
+    edge = Edge()
+    released = asyncio.Event()
+
+    async def slow(request: Request) -> Response:
+        if len(edge.asked) > 1:
+            await released.wait()
+        return Response(200, {b"cache-control": b"max-age=60"} | told, b"body")
+
+    edge.answer = slow
+    await edge.get(**asked)
+    clients = [edge.start() for _ in range(5)]
+    await asyncio.sleep(0)
+    released.set()
+    assert {(await client.done()).body for client in clients} == {b"body"}
+    assert len(edge.asked) == 2
+
+
 async def test_requests_with_authorization_never_share_a_flight() -> None:
     edge = Edge()
     edge.answer = lambda request: asyncio.sleep(
