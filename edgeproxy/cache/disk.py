@@ -7,7 +7,7 @@ thread (:mod:`edgeproxy.cache.disk_writer`). Where the disk fails, everything is
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -24,6 +24,7 @@ from edgeproxy.cache.entry import Entry
 from edgeproxy.cache.purge import Purge
 from edgeproxy.cache.source import Source
 from edgeproxy.http.headers import Headers
+from edgeproxy.observe.analytics import evicted_ages
 from edgeproxy.observe.metrics import Metrics
 
 OPENED_WITHIN = 2.0  # seconds a worker's start waits for it; what takes longer goes on behind
@@ -40,10 +41,9 @@ class Disk:
         dropped = metrics.counter(
             "edgeproxy_cache_dropped_total", "Answers not written, by tier and reason.", ("tier", "reason")
         )
-        evicted = metrics.counter("edgeproxy_cache_evictions_total", "Entries evicted, by tier.", ("tier",))
-        self._writer = Writer(
-            folder, size, lambda reason: dropped.inc("l2", reason), lambda count: evicted.inc("l2", by=count)
-        )
+        self._evictions = metrics.counter("edgeproxy_cache_evictions_total", "Entries evicted, by tier.", ("tier",))
+        self._ages = evicted_ages(metrics)
+        self._writer = Writer(folder, size, lambda reason: dropped.inc("l2", reason), self._evicted)
         self._shadow = Shadow()
         self._pool = ThreadPoolExecutor(READERS, "disk-read")
         self._gauges = self._show(metrics)
@@ -118,6 +118,12 @@ class Disk:
 
     def _open(self, head: bytes, record: cache_record.Record, first: int, last: int) -> DiskBody:
         return DiskBody(lambda: self._writer.store, self._pool, head, record, first, last)
+
+    def _evicted(self, number: int, bases: Sequence[float]) -> None:
+        self._evictions.inc("l2", by=number)
+        now = time.time()
+        for base in bases:
+            self._ages.observe(max(0.0, now - base), "l2")
 
     def _show(self, metrics: Metrics) -> list[Callable[[], None]]:
         """All workers have the same environment, so their numbers are not added up."""

@@ -47,6 +47,7 @@ class Batch:
     """A context manager: committed at its end, undone where it raises. Raises lmdb.Error."""
 
     def __init__(self, store: Store) -> None:
+        self.made_room: list[float] = []  # the wall times at which what had to go was 0 seconds old
         self._store = store
         self._transaction = store.environment.begin(write=True)
         self.used, self.heads = read_books(self._transaction.get(b"books", db=store.about))
@@ -120,7 +121,7 @@ class Batch:
         self._transaction.put(NUMBER.pack(number), head, append=True, db=self._store.order)
         self._transaction.put(head, PREFIX.pack(number, 0) + packed, db=self._store.heads)
 
-    def _remove(self, head: bytes, value: bytes) -> None:
+    def _remove(self, head: bytes, value: bytes) -> Record | None:
         tables, transaction = self._store, self._transaction
         transaction.delete(head, db=tables.heads)
         transaction.delete(NUMBER.pack(PREFIX.unpack_from(value)[0]), db=tables.order)
@@ -130,12 +131,13 @@ class Batch:
         self.heads = max(0, self.heads - 1)
         record = unpack(value[PREFIX.size :])
         if record is None:
-            return  # which chunks and tags it had is lost with it
+            return None  # which chunks and tags it had is lost with it
         for tag in record.tags:
             transaction.delete(tag_of(tag), head, db=tables.tags)
         for number, digest in enumerate(record.digests):
             self._release(digest, min(record.chunk, record.length - number * record.chunk))
         self.used = max(0, self.used - head_cost(head, len(value) - PREFIX.size, record.tags))
+        return record
 
     def _hold(self, digest: bytes, chunk: memoryview | bytes | None) -> None:
         tables, transaction = self._store, self._transaction
@@ -208,8 +210,10 @@ class Batch:
                 transaction.delete(number, db=tables.order)
                 self._place(head, value[PREFIX.size :])
             else:
-                self._remove(head, value)
+                record = self._remove(head, value)
                 gone += 1
+                if record is not None:
+                    self.made_room.append(record.base)
         return gone
 
     # Purging.

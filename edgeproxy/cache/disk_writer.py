@@ -38,11 +38,14 @@ AHEAD = 4  # batches that the file is kept larger than is in use
 TRIES = 3  # of a batch that finds no room
 MOST_MARKS = 10_000  # heads asked for since they were last noted; more wait for their next time
 
+# Takes how many were evicted, and the wall times at which those that could be read were 0 seconds old.
+Evicted = Callable[[int, Sequence[float]], None]
+
 
 class Writer:
     """One a worker. ``store`` is what may be read from, None while there is nothing; ``trouble`` says why."""
 
-    def __init__(self, folder: Path, size: int, dropped: Callable[[str], None], evicted: Callable[[int], None]) -> None:
+    def __init__(self, folder: Path, size: int, dropped: Callable[[str], None], evicted: Evicted) -> None:
         self.store: Store | None = None
         self.trouble = ""
         self.books = (0, 0)
@@ -269,7 +272,7 @@ class Writer:
             with Batch(store) as batch:
                 gone = batch.make_room(self.room - incoming, self.heads)
                 self.books = batch.used, batch.heads
-            self._evicted(gone)
+            self._evicted(gone, batch.made_room)
 
     def _commit(self, store: Store, items: Sequence[Item]) -> None:
         with Batch(store) as batch:
@@ -303,7 +306,7 @@ class Writer:
         for _ in range(3):
             with Batch(store) as batch:
                 gone = batch.make_room(min(batch.used, self.room) - self.batch, self.heads)
-            self._evicted(gone)
+            self._evicted(gone, batch.made_room)
 
     def _look_after(self, opened: Opened) -> None:
         """What is to be done now and then."""

@@ -21,11 +21,16 @@ ANSWERS = "edgeproxy_cache_answers_total"  # route, tier, type
 ANSWER_BYTES = "edgeproxy_cache_answer_bytes_total"
 EVICTIONS = "edgeproxy_cache_evictions_total"  # tier
 EVICTED_AGES = "edgeproxy_cache_evicted_age_seconds"
-SIZES = "edgeproxy_cache_bytes"  # tier; a gauge, like the next
-ENTRIES = "edgeproxy_cache_entries"
+
+# Gauges, what they tell, and the tier where no label names it.
+_HELD = {
+    "edgeproxy_cache_bytes": ("bytes", ""),
+    "edgeproxy_cache_entries": ("entries", ""),
+    "edgeproxy_cache_disk_bytes": ("bytes", "l2"),
+    "edgeproxy_cache_disk_entries": ("entries", "l2"),
+}
 
 _GROWING = frozenset((REQUESTS, DURATIONS, BODY_BYTES, ERRORS, ANSWERS, ANSWER_BYTES, EVICTIONS, EVICTED_AGES))
-_GAUGES = frozenset((SIZES, ENTRIES))
 
 _QUANTILES = {"p50": 0.5, "p90": 0.9, "p99": 0.99}
 _ROUTE, _TIER, _TYPE = range(3)  # places among the labels of ANSWERS
@@ -55,11 +60,11 @@ def figures(dump: Dump) -> Figures:
     series = {
         name: {tuple(labels): values for labels, values in family["series"]}
         for name, family in families.items()
-        if name in _GROWING or name in _GAUGES
+        if name in _GROWING or name in _HELD
     }
     return Figures(
         {name: of for name, of in series.items() if name in _GROWING},
-        {name: of for name, of in series.items() if name in _GAUGES},
+        {name: of for name, of in series.items() if name in _HELD},
         {name: families[name]["buckets"] for name in (DURATIONS, EVICTED_AGES) if name in families},
     )
 
@@ -125,9 +130,9 @@ def breakdown(of: Figures) -> dict[str, Any]:
 def stored(of: Figures) -> dict[str, dict[str, float]]:
     """Bytes and entries by tier."""
     found: dict[str, dict[str, float]] = {}
-    for name, key in ((SIZES, "bytes"), (ENTRIES, "entries")):
-        for (tier,), (value,) in of.gauges.get(name, {}).items():
-            found.setdefault(tier, {})[key] = value
+    for name, (key, only) in _HELD.items():
+        for labels, (value,) in of.gauges.get(name, {}).items():
+            found.setdefault(only or labels[0], {})[key] = value
     return found
 
 

@@ -7,7 +7,7 @@ import os
 import random
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import lmdb
@@ -35,7 +35,8 @@ class Watched(Writer):
         self.evicted = 0
         super().__init__(folder, size, lambda reason: self.dropped.update([reason]), self._count)
 
-    def _count(self, gone: int) -> None:
+    def _count(self, gone: int, bases: Sequence[float]) -> None:
+        assert len(bases) == gone
         self.evicted += gone
 
     def has(self, key: bytes) -> bool:

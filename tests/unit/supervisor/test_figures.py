@@ -114,8 +114,9 @@ def test_what_tiers_hold_is_told_as_it_is_now() -> None:
     metrics = Metrics()
     metrics.gauge("edgeproxy_cache_bytes", "", ("tier",), lambda: [(("l1",), 700.0)])
     metrics.gauge("edgeproxy_cache_entries", "", ("tier",), lambda: [(("l1",), 7.0)])
+    metrics.gauge("edgeproxy_cache_disk_bytes", "", (), lambda: [((), 9000.0)])
     now = figures(metrics.dump())
-    assert stored(since(now, now)) == {"l1": {"bytes": 700.0, "entries": 7.0}}
+    assert stored(since(now, now)) == {"l1": {"bytes": 700.0, "entries": 7.0}, "l2": {"bytes": 9000.0}}
 
 
 @pytest.mark.parametrize(
