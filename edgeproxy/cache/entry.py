@@ -100,6 +100,7 @@ class Entry:
         self.told = headers
         self.fields = FieldBlock(headers)
         self.not_modified = FieldBlock({name: headers[name] for name in _NOT_MODIFIED if name in headers})
+        self.not_modified.content_type = self.fields.content_type
         self.etag = headers.get(b"etag")
         self.last_modified = headers.get(b"last-modified")
         self.terms = terms
@@ -122,6 +123,7 @@ class Entry:
         self.fresh_until = 0.0 if self.parts is not None else now
         self.fields = FieldBlock(ended(self.fields.fields, int(age)))
         self.not_modified = FieldBlock(ended(self.not_modified.fields, int(age)))
+        self.not_modified.content_type = self.fields.content_type
         return 2 * (len(self.fields.wire) - before)
 
     def take_part(self, first: int, data: bytes, headers: Headers, terms: Terms, response_time: float) -> int:

@@ -44,8 +44,13 @@ class Fill:
         self._wake()
 
     def whole(self) -> bytes:
-        """The body of a finished fill."""
-        return b"".join(self.chunks)
+        """The body of a finished fill in one piece, in which those who still read go on."""
+        for reader in self.readers:
+            reader.skip += sum([len(chunk) for chunk in self.chunks[: reader.position]])
+            reader.position = 0
+        body = b"".join(self.chunks)
+        self.chunks = [body]
+        return body
 
     def give_up(self) -> None:
         """Stop keeping the body; go on for those who read it."""
@@ -88,19 +93,24 @@ class Fill:
 
 
 class FillReader(Body):
-    """One client's way through a fill."""
+    """One client's way through a fill, at most HIGH_WATER bytes at a time: what a slow client has not taken yet is not
+    held for it a second time."""
 
-    __slots__ = ("_fill", "_waiter", "length", "position")
+    __slots__ = ("_fill", "_waiter", "length", "position", "skip")
 
     def __init__(self, fill: Fill) -> None:
         self._fill = fill
         self._waiter: asyncio.Future[None] | None = None
         self.length = fill.length
         self.position = 0  # number of the next chunk
+        self.skip = 0  # bytes of it that were read
 
     def take(self) -> bytes | None:
         fill = self._fill
-        return self._advance() if fill.done and fill.error is None else None
+        if not fill.done or fill.error is not None:
+            return None
+        rest = sum([len(chunk) for chunk in fill.chunks[self.position - fill.first :]]) - self.skip
+        return self._advance() if rest <= HIGH_WATER else None
 
     async def read(self) -> bytes:
         fill = self._fill
@@ -125,11 +135,21 @@ class FillReader(Body):
             self._waiter.set_result(None)
 
     def _advance(self) -> bytes:
-        fill = self._fill
-        chunks = fill.chunks[self.position - fill.first :]
-        self.position += len(chunks)
+        fill, size = self._fill, 0
+        found: list[bytes] = []
+        for chunk in fill.chunks[self.position - fill.first :]:
+            ahead = len(chunk) - self.skip
+            if size + ahead > HIGH_WATER:
+                if not found:
+                    found.append(chunk[self.skip : self.skip + HIGH_WATER])
+                    self.skip += HIGH_WATER
+                break
+            found.append(chunk[self.skip :])
+            size += ahead
+            self.position += 1
+            self.skip = 0
         fill.forget_read()
-        return b"".join(chunks)
+        return b"".join(found)
 
 
 class Slice(Body):

@@ -231,7 +231,7 @@ class Landing:
             entry, fill = await self._make(x, flight, response, sent)
             flight.share(entry, self._verdict(206) + b"; stored")
             if fill is not None:
-                await self._pump(response, entry, fill)
+                await self._pump(response, entry, fill, part=True)
             if entry.body is not None and len(entry.body) == size:
                 self._add(entry, first, length, sent, complete=complete)
 
@@ -259,9 +259,12 @@ class Landing:
             key, fields, variant = part.key, part.vary, part.variant
             tiers.put(Entry(key, fields, variant, 200, headers, part.terms, now, tags=part.tags, parts=own), sent)
 
-    async def _pump(self, response: Response, entry: Entry, fill: Fill) -> None:
-        """Bring the body into the fill; what broke off is not kept, nor what grew too large."""
-        memory, body = self._rules.tiers.memory, response.body
+    async def _pump(self, response: Response, entry: Entry, fill: Fill, *, part: bool = False) -> None:
+        """Bring the body into the fill; what broke off is not kept, nor what grew too large. Nor what L1 has evicted
+        meanwhile and no other tier waits for: more bodies arrive at once than it can hold. ``part``: it is no entry
+        of L1 yet."""
+        tiers, body = self._rules.tiers, response.body
+        memory = tiers.memory
         if isinstance(body, bytes):
             return
         await asyncio.sleep(0)  # whoever waits begins to read before anything may be given up
@@ -276,7 +279,8 @@ class Landing:
                         memory.grow(entry, len(data))
                 if not chunk:
                     break
-                if kept and fill.size > self._rules.largest:
+                unwanted = not (part or tiers.below_memory or memory.holds(entry))
+                if kept and (unwanted or fill.size > self._rules.largest):
                     kept = False
                     memory.drop(entry)
                     fill.give_up()

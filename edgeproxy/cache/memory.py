@@ -22,6 +22,7 @@ from edgeproxy.observe.metrics import Metrics
 
 SMALL_SHARE: Final = 0.1
 MOST_HITS: Final = 3
+MOST_PASSED: Final = 64  # newcomers looked at for one that can go
 
 
 class Resource:
@@ -186,10 +187,21 @@ class Memory:
 
     def _make_room(self) -> None:
         while self.size > self.limit:
-            if self._small and (self._small_size > self.limit * SMALL_SHARE or not self._main):
+            newcomers = self._small and (self._small_size > self.limit * SMALL_SHARE or not self._main)
+            if newcomers and (self._pass_over() or not self._main):
                 self._evict_small()
             else:
                 self._evict_main()
+
+    def _pass_over(self) -> bool:
+        """Put newcomers whose bodies are still arriving behind the others: to evict them would free nothing. Whether
+        one that is whole is first now."""
+        for _ in range(min(len(self._small), MOST_PASSED)):
+            entry = next(iter(self._small))
+            if entry.fill is None:
+                return True
+            self._small.move_to_end(entry)
+        return False
 
     def _evict_small(self) -> None:
         entry = next(iter(self._small))

@@ -134,6 +134,11 @@ class Tiers:
         if self.redis is not None and ticket is not None:
             self.redis.put(entry, ticket, began)
 
+    @property
+    def below_memory(self) -> bool:
+        """Whether there is a tier behind memory."""
+        return self.disk is not None or self.redis is not None
+
     def below(self, key: bytes, headers: Headers) -> Entry | None:
         """What L2 has for a request with these fields; a short one is in L1 from now on."""
         entry = None if self.disk is None else self.disk.get(key, headers)

@@ -88,14 +88,20 @@ class Request:
         )
 
 
+_TYPES_KEPT: Final = 1024
+_types: Final[dict[bytes, bytes]] = {}  # Content-Type values, for answers of one type to share one object
+
+
 class FieldBlock:
     """Header fields that never change, with their wire form ready made: what a stored answer is served from."""
 
-    __slots__ = ("complete", "fields", "seal", "wire")
+    __slots__ = ("complete", "content_type", "fields", "seal", "wire")
 
     def __init__(self, fields: Headers) -> None:
         self.fields = fields
         self.wire = serialize(fields)
+        told = fields.get(b"content-type", b"")
+        self.content_type = _types.setdefault(told, told) if len(_types) < _TYPES_KEPT else _types.get(told, told)
         self.seal: object = None  # of the stage that was seen to have set its fields here
         self.complete = b"date" in fields and b"content-length" not in fields  # nothing to add, nothing to leave out
 

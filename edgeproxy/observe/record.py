@@ -12,8 +12,8 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final
 
 from edgeproxy.clock import Clock
-from edgeproxy.http.headers import Headers
-from edgeproxy.observe.analytics import NO_HIT, Analytics, cache_label, tier_of, type_of
+from edgeproxy.http.message import NO_FIELDS
+from edgeproxy.observe.analytics import Analytics, cache_label, tier_of, type_of
 from edgeproxy.observe.metrics import OTHER, Metrics
 from edgeproxy.observe.top import Top
 
@@ -27,7 +27,6 @@ INTERVAL: Final = 0.5
 
 _METHODS: Final = {m.encode(): m for m in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")}
 _STATUSES: Final = ("none", "1xx", "2xx", "3xx", "4xx", "5xx")
-_NO_FIELDS: Final[Headers] = {}
 
 
 class Observer:
@@ -61,7 +60,9 @@ class Observer:
         if not x.ended:  # nothing was answered
             x.ended = self._monotonic()
         response = x.response
-        x.fields = _NO_FIELDS if response is None else response.shared.fields or response.own
+        if response is not None:
+            shared = response.shared
+            x.content_type = response.own.get(b"content-type", b"") if shared is NO_FIELDS else shared.content_type
         x.response = x.lookup = None
         records = self._records
         records.append(x)
@@ -98,30 +99,21 @@ class Observer:
 
     def _count(self, records: Sequence[Exchange]) -> None:
         known: dict[tuple[str, bytes, int, bytes, bytes], _Series] = {}
-        buckets, top = self._durations.buckets, self.top
-        top.turn()
-        tallies = top.tallies
+        buckets = self._durations.buckets
         for x in records:
-            request = x.request
-            key = (x.route.name, request.method, x.status, x.verdict, x.fields.get(b"content-type", b""))
+            key = (x.route.name, x.request.method, x.status, x.verdict, x.content_type)
             series = known.get(key)
             if series is None:
                 series = known[key] = self._open(x, key[4])
-            sent = x.sent
             series.number += 1
-            series.size += sent
+            series.size += x.sent
             duration = x.ended - x.started
             cells = series.cells
             cells[0 if duration <= series.first else bisect_left(buckets, duration)] += 1
             cells[-1] += duration
-            tally = tallies.get((request.authority, request.target))
-            if tally is None:
-                tally = top.admit(request)
-            tally.number += 1
-            tally.hits += series.hit
-            tally.size += sent
             if x.error:
                 self._errors.inc(x.error)
+        self.top.count(records, busy=len(records) >= BATCH)
         for series in known.values():
             self._requests.inc(series.route, series.method, series.status, series.cache, by=series.number)
             self._bytes.inc(series.route, by=series.size)
@@ -139,10 +131,9 @@ class Observer:
 
 
 class _Series:
-    """Exchanges of one batch that all metrics count alike; ``cells`` are the live numbers of their durations, ``hit``
-    is 1 if they cost the origin nothing."""
+    """Exchanges of one batch that all metrics count alike; ``cells`` are the live numbers of their durations."""
 
-    __slots__ = ("cache", "cells", "first", "hit", "media", "method", "number", "route", "size", "status", "tier")
+    __slots__ = ("cache", "cells", "first", "media", "method", "number", "route", "size", "status", "tier")
 
     def __init__(
         self,
@@ -161,7 +152,6 @@ class _Series:
         self.cache = cache
         self.tier = tier
         self.media = media
-        self.hit = int(tier not in NO_HIT)
         self.cells = cells
         self.first = first
         self.number = 0

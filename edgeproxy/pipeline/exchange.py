@@ -62,13 +62,12 @@ class Exchange:
     endpoint: the origin endpoint that answered. status: the answer's, 0 if there is none. error: the metric label of
     the error it ended with. sent: body bytes written to the client. interim: passes 1xx answers on, None while nobody
     could take them. started and ended: monotonic seconds. upgraded: the connection now carries another protocol.
-    fields: the answer's, there from when the exchange is logged on; of an answer that was kept those it was kept with.
+    content_type: the answer's, there from when the exchange is logged on; of a kept answer the one it was kept with.
     """
-
-    fields: Headers
 
     id: bytes = b""
     bot: str = ""
+    content_type: bytes = b""
     arrival: float = 0.0
     tags: tuple[str, ...] = ()
     verdict: bytes = b""

@@ -5,21 +5,32 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Iterable
+from itertools import islice
+
+import pytest
 
 from edgeproxy.clock import ManualClock
 from edgeproxy.http.message import Request
+from edgeproxy.observe.record import BATCH
 from edgeproxy.observe.redact import redactor
-from edgeproxy.observe.top import KEPT, LONGEST, MOST, SHOWN, TURN, Top, merged
+from edgeproxy.observe.top import EACH, KEPT, LONGEST, MOST, SHOWN, TURN, Top, merged
+from edgeproxy.pipeline.exchange import Exchange, Peer
 
 
-def ask(top: Top, targets: Iterable[bytes], *, hits: int = 0, size: int = 0, scheme: bytes = b"https") -> None:
-    """Count requests as the batch job does."""
-    for target in targets:
-        request = Request(b"GET", target, {}, scheme=scheme, authority=b"a.test")
-        tally = top.tallies.get((request.authority, request.target)) or top.admit(request)
-        tally.number += 1
-        tally.hits += hits
-        tally.size += size
+def ask(
+    top: Top, targets: Iterable[bytes], *, verdict: bytes = b"fwd=uri-miss", size: int = 0, busy: bool = False
+) -> None:
+    """Have requests counted as batches."""
+    asked = iter(targets)
+    while batch := list(islice(asked, BATCH)):
+        top.count([ended(target, verdict, size) for target in batch], busy=busy)
+
+
+def ended(target: bytes, verdict: bytes, size: int) -> Exchange:
+    request = Request(b"GET", target, {}, scheme=b"https", authority=b"a.test")
+    x = Exchange(request, Peer("192.0.2.1", 1, "", "", None), 0.0)
+    x.verdict, x.sent = verdict, size
+    return x
 
 
 def report(top: Top) -> list[tuple[str, int, int, int]]:
@@ -33,7 +44,7 @@ def fresh() -> tuple[Top, ManualClock]:
 
 def test_few_urls_are_counted_exactly() -> None:
     top, _ = fresh()
-    ask(top, [b"/a", b"/b", b"/a"], hits=1, size=10)
+    ask(top, [b"/a", b"/b", b"/a"], verdict=b"hit", size=10)
     assert report(top) == [("https://a.test/a", 2, 2, 20), ("https://a.test/b", 1, 1, 10)]
 
 
@@ -62,16 +73,26 @@ def test_the_number_of_counters_has_a_bound() -> None:
     top, _ = fresh()
     for number in range(5 * MOST):
         ask(top, [b"/%d" % number])
-        assert len(top.tallies) <= MOST
-    assert len(top.tallies) > KEPT
+        assert len(top) <= MOST
+    assert len(top) > KEPT
     assert len(report(top)) == SHOWN
 
 
-def test_a_loop_may_hold_on_to_the_counters() -> None:
+def test_a_busy_worker_counts_some_and_comes_to_the_same() -> None:
     top, _ = fresh()
-    held = top.tallies
-    ask(top, (b"/%d" % number for number in range(2 * MOST)))
-    assert top.tallies is held
+    requests = [b"/often"] * 30_000 + [b"/seldom"] * 10_000
+    random.Random(3).shuffle(requests)
+    ask(top, requests, verdict=b"hit", size=10, busy=True)
+    (often, *counts), (seldom, *others) = report(top)
+    assert (often, seldom) == ("https://a.test/often", "https://a.test/seldom")
+    assert counts[0] + others[0] == 40_000
+    assert counts == [pytest.approx(30_000, rel=0.05)] * 2 + [pytest.approx(300_000, rel=0.05)]
+
+
+def test_a_busy_workers_pattern_does_not_hide_a_url() -> None:
+    top, _ = fresh()
+    ask(top, [b"/%d" % (number % EACH) for number in range(100 * BATCH)], busy=True)
+    assert len(report(top)) == EACH
 
 
 def test_long_targets_are_cut() -> None:
@@ -85,7 +106,6 @@ def test_old_requests_are_forgotten() -> None:
     top, clock = fresh()
     ask(top, [b"/old"])
     clock.advance(TURN)
-    top.turn()
     ask(top, [b"/new", b"/old"])
     assert report(top) == [("https://a.test/old", 2, 0, 0), ("https://a.test/new", 1, 0, 0)]
     clock.advance(TURN)
@@ -100,7 +120,7 @@ def test_a_report_tells_how_long_was_counted() -> None:
     assert top.report(bytes)[0] == 10.0
     for _ in range(5):
         clock.advance(TURN)
-        top.turn()
+        ask(top, [b"/"])
     clock.advance(20.0)
     assert top.report(bytes)[0] == TURN + 20.0
 
