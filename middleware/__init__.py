@@ -25,5 +25,6 @@ ORDER: list[tuple[str, str]] = [
         "compression",
         "next to the cache: what is kept is compressed once, on its way in; the rest first of all on its way out",
     ),
+    ("prefetch", "only looks, once an answer is out; beside the cache, which it fills"),
     ("cache", "last: a hit is an answer, so all that decides, limits or edits a request has run by then"),
 ]

@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from pydantic import BaseModel, ConfigDict
 
 from edgeproxy.clock import Clock
-from edgeproxy.http.message import Response
+from edgeproxy.http.message import Request, Response
 from edgeproxy.pipeline.exchange import Exchange
 
 if TYPE_CHECKING:
     import aiohttp
 
     from edgeproxy.cache.tiers import Tiers
+    from edgeproxy.config.snapshot import Route
     from edgeproxy.observe.metrics import Metrics
 
 Verdict = Response | None
@@ -45,6 +46,8 @@ class Services:
     """The session for outbound calls (key sets, feeds), made at first use, shared, closed with the worker."""
     node: str = ""
     """The name this node drew at its start, for where configuration gives it none."""
+    route: Callable[[Request], Route | None] = lambda _: None
+    """The route a request takes by the snapshot in service, for sub-exchanges; None while there is no snapshot."""
 
 
 class Middleware:

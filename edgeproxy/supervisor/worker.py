@@ -26,8 +26,9 @@ from edgeproxy.config.compile import activate, compile_config
 from edgeproxy.config.errors import ConfigErrors
 from edgeproxy.config.load import load_text, placed
 from edgeproxy.config.schema import AccessLogConfig, Config, DiskConfig, DrainConfig
-from edgeproxy.config.snapshot import Snapshot
+from edgeproxy.config.snapshot import Route, Snapshot
 from edgeproxy.http.loops import pseudonym
+from edgeproxy.http.message import Request
 from edgeproxy.listener.server import Server
 from edgeproxy.observe import error_log
 from edgeproxy.observe.access_log import AccessLog
@@ -97,7 +98,7 @@ class Worker:
             config = load_text(text, path)
             tiers = Tiers(config.cache.memory, self._clock, self._metrics)
             await self._use_tiers(tiers, config)
-            self._services = Services(self._clock, self._metrics, tiers, self._http, self._node)
+            self._services = Services(self._clock, self._metrics, tiers, self._http, self._node, self._route)
             log = self._open_log(config.log.access)
             snapshot = self._compile(config, text, path, self._services, None)
             await activate(snapshot, None)
@@ -109,6 +110,7 @@ class Worker:
             self._observer.start()
             gc.set_threshold(*GC_THRESHOLD)
             _freeze()
+            self._heap.hold(tiers.memory, config.cache.memory)
 
     async def reload(self, text: str, path: str) -> None:
         """Swap to another configuration for the same listeners; when it raises, nothing has changed."""
@@ -127,6 +129,7 @@ class Worker:
             self._configure_logs(config, log)
             del previous
             _freeze()
+            self._heap.hold(services.cache.memory, config.cache.memory)
 
     async def drain(self, grace: float, delay: float) -> Dump:
         """End what is under way and leave; returns the last metrics."""
@@ -234,7 +237,6 @@ class Worker:
 
     async def _use_tiers(self, tiers: Tiers, config: Config) -> None:
         cache = config.cache
-        tiers.memory.limit = cache.memory
         tiers.show_tags = cache.pass_tags
         tiers.node = pseudonym(config.node or self._node)
         await tiers.use_redis(None if cache.redis is None else cache.redis.settings())
@@ -242,6 +244,9 @@ class Worker:
             await tiers.leave_disk()
         else:
             await _use_disk(tiers, cache.disk)
+
+    def _route(self, request: Request) -> Route | None:
+        return None if self._server is None else self._server.snapshot.route(request)
 
     def _http(self) -> aiohttp.ClientSession:
         """The session for outbound calls, made when the first stage asks."""

@@ -29,7 +29,7 @@ class Pair(NamedTuple):
 def _edge(origin: RecordingOrigin) -> EdgeProcess:
     return EdgeProcess(
         {
-            "node": "edgeproxy",  # as the cases call it
+            "node": "wire",  # as the cases call it
             "limits": {
                 "head_size": "32KB",
                 "header_count": 128,

@@ -220,9 +220,9 @@ def _limits() -> list[Case]:
             forwards,
             origin=0,
         ),
-        Case("CDN-Loop naming this proxy", "loop", get(b"CDN-Loop: edgeproxy"), (400, 508), loop, origin=0),
+        Case("CDN-Loop naming this proxy", "loop", get(b"CDN-Loop: edgeproxy-wire"), (400, 508), loop, origin=0),
         Case("CDN-Loop naming another", "loop", get(b"CDN-Loop: other"), TAKEN, loop),
-        Case("CDN-Loop naming a longer name", "loop", get(b"CDN-Loop: edgeproxy-x"), TAKEN, loop),
+        Case("CDN-Loop naming a longer name", "loop", get(b"CDN-Loop: edgeproxy-wire-x"), TAKEN, loop),
         Case("CDN-Loop of garbage", "loop", get(b'CDN-Loop: ";;,"'), EITHER, loop),
     ]
 
