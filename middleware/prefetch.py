@@ -15,7 +15,7 @@ from edgeproxy.errors import EdgeError
 from edgeproxy.http.links import parse_links
 from edgeproxy.http.message import Request
 from edgeproxy.http.target import parse_target
-from edgeproxy.pipeline.aside import fill
+from edgeproxy.pipeline.aside import bring, is_missing
 from edgeproxy.pipeline.exchange import Exchange, Peer
 from edgeproxy.pipeline.gcra import Limiter
 from edgeproxy.pipeline.middleware import Middleware, MiddlewareConfig, Services
@@ -35,9 +35,9 @@ _SENT = (b"accept-encoding", b"accept-language", b"user-agent")
 
 class Prefetch(Middleware):
     """Fetch into the cache what `Link: rel=preload` and `rel=prefetch` of a stored page name, and what usually followed
-    that page before (learned from Referer): of the page's own origin, by GET, without cookies or credentials, behind the
-    answer. Each request goes through the stages of its own route, as one of no client's (no address, not logged, a key
-    of its own for `rate_limit`), with `Sec-Purpose: prefetch`. Only what may be stored is fetched whole.
+    that page before (learned from Referer): of the page's own origin, by GET, without cookies or credentials, when the
+    answer is out. Each request goes through the stages of its own route, as one of no client's (no address, not logged,
+    one key for `rate_limit`), with `Sec-Purpose: prefetch`. Only what may be stored is fetched whole.
     `edgeproxy_prefetch_total` counts the outcomes.
     """
 
@@ -141,19 +141,21 @@ class Prefetch(Middleware):
         """What became of it."""
         now = self.services.clock.monotonic()
         route = self.services.route(request)
-        if route is None or self._limiter.take(_ONE, now) < 0:
+        if route is None:
             return "dropped"
         x = Exchange(request, _NOBODY, now)
         x.route = route
         try:
-            if await fill(x):
-                return "fetched"
+            if not await is_missing(x):
+                return "present" if b"hit" in x.verdict.split(b"; ") else "passed"
+            if self._limiter.take(_ONE, now) < 0:
+                return "dropped"
+            return "fetched" if await bring(x) else "passed"
         except EdgeError:
             return "failed"
         except Exception as error:  # noqa: BLE001 -- a stage's fault ends this request alone
             report(error)
             return "failed"
-        return "present" if b"hit" in x.verdict.split(b"; ") else "passed"
 
 
 def _linked(value: bytes | None, page: bytes, site: bytes) -> Iterator[bytes]:

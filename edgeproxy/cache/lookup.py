@@ -146,6 +146,7 @@ class Lookup:
         elif self._entry is not None:
             headers |= _asks_about(self._entry, self._rest_from())
         own = x.fork(x.request.with_headers(headers))
+        own.request.method = b"GET"  # a HEAD may be what a stale answer is refreshed behind
         self._rules.recipe.ask(own, self._key)
         return own
 

@@ -161,6 +161,8 @@ def use(stored: Terms, age: float, request: Directives) -> Use:
         return Use.REVALIDATE
     if b"max-stale" in request and (not request[b"max-stale"] or over <= (seconds(request, b"max-stale") or 0)):
         return Use.FRESH
+    if b"min-fresh" in request:  # RFC 9111 §5.2.1.3: who wants more than fresh is not given less
+        return Use.REVALIDATE
     return Use.STALE_MEANWHILE if over < stored.while_revalidate else Use.REVALIDATE
 
 

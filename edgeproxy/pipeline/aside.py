@@ -7,10 +7,9 @@ from edgeproxy.pipeline.exchange import Exchange
 from edgeproxy.pipeline.runner import fetch, store
 
 
-async def fill(x: Exchange) -> bool:
-    """Whether it was fetched to be kept: not where a stage answered, the cache among them, nor where the cache passes it
-    by. The stages that guard the route guard it here too; it is not logged. Raises EdgeError, and what a stage raises.
-    """
+async def is_missing(x: Exchange) -> bool:
+    """Whether there is something to :func:`bring`: no stage answered, the cache among them, nor does the cache pass it
+    by. So the stages that guard the route guard it here too. Raises EdgeError, and what a stage raises."""
     chain = x.route.chain
     for hook, _ in chain.inline:
         response = hook(x)
@@ -23,13 +22,18 @@ async def fill(x: Exchange) -> bool:
         if response is not None:
             _close(response)
             return False
+    return x.lookup is not None
+
+
+async def bring(x: Exchange) -> bool:
+    """Fetch what is missing, and wait until it is whole; False if it is not for the cache. Raises like it."""
     if x.lookup is None:
         return False
     response = await x.lookup.fetch(x, fetch, store)
     kept = b"stored" in x.verdict.split(b"; ")
     if kept and not isinstance(response.body, bytes):
         while await response.body.read():
-            pass  # so that it counts as under way for as long as it is
+            pass
     _close(response)
     return kept
 

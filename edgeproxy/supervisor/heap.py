@@ -63,13 +63,13 @@ class Heap:
     def tend(self) -> bool:
         """Give holes back if the process has grown since the last time; whether that was done."""
         resident = self._resident()
-        grown = self._trim is not None and resident >= self._floor + SLACK
-        if self._trim is not None and grown:
-            self._trim(ctypes.c_size_t(0))
-            resident = self._floor = self._resident()
-        self._floor = min(self._floor, resident)
         self._fit(resident)
-        return grown
+        if self._trim is None or resident < self._floor + SLACK:
+            self._floor = min(self._floor, resident)
+            return False
+        self._trim(ctypes.c_size_t(0))
+        self._floor = self._resident()
+        return True
 
     def _fit(self, resident: int) -> None:
         if self._memory is None:

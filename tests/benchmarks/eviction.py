@@ -1,6 +1,7 @@
-"""Hit ratios of eviction policies on made-up loads: the figures of docs/adr/0002-memory-eviction.md.
+"""Hit ratios of eviction policies on made-up loads: the table in docs/adr/0002-memory-eviction.md.
 
-    .venv/bin/python -m tests.benchmarks.eviction
+    .venv/bin/python -m tests.benchmarks.eviction           prints it
+    .venv/bin/python -m tests.benchmarks.eviction --write   and puts it in the place of the one that stands there
 
 Visitors ask for one of 50,000 objects of one size, by Zipf's law. In the loads with scans a crawler asks 5,000 objects
 nobody else wants after every 10,000 visits. What counts are the visits answered from memory, behind a warm-up of a
@@ -10,10 +11,13 @@ fifth. ``S3-FIFO`` is edgeproxy.cache.memory itself; Belady, who knows the futur
 from __future__ import annotations
 
 import random
+import re
+import sys
 from collections import Counter, OrderedDict, deque
 from collections.abc import Callable, Sequence
 from heapq import heappop, heappush
 from itertools import accumulate
+from pathlib import Path
 
 from edgeproxy.cache.entry import Entry
 from edgeproxy.cache.memory import Memory
@@ -22,7 +26,8 @@ from edgeproxy.observe.metrics import Metrics
 
 OBJECTS, VISITS, SEED = 50_000, 300_000, 7
 SCAN_EVERY, SCAN_LENGTH = 10_000, 5_000
-SHARES = (0.01, 0.1)  # of the objects that fit
+SHARES = (0.01, 0.05, 0.1)  # of the objects that fit
+PAGE = Path(__file__).parents[2] / "docs" / "adr" / "0002-memory-eviction.md"
 
 Policy = Callable[[Sequence[int], int], list[bool]]
 """From the keys asked for and the number of objects that fit to whether each was there."""
@@ -197,5 +202,21 @@ def table() -> str:
     return "\n".join(lines)
 
 
+def put_in(page: str, made: str) -> str:
+    """A page with ``made`` in the place of the table that begins as it does. Raises ValueError if there is none."""
+    head = made.partition("\n")[0]
+    page, count = re.subn(rf"^{re.escape(head)}\n(?:\|.*\n)*", lambda _: made + "\n", page, flags=re.MULTILINE)
+    if count != 1:
+        raise ValueError(f"{count} tables begin with {head!r}")
+    return page
+
+
+def main() -> None:
+    made = table()
+    print(made)
+    if "--write" in sys.argv[1:]:
+        PAGE.write_text(put_in(PAGE.read_text(encoding="utf-8"), made), encoding="utf-8")
+
+
 if __name__ == "__main__":
-    print(table())
+    main()

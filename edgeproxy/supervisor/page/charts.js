@@ -7,13 +7,14 @@ const THIN = "\u202f"; // a narrow space that does not break
 const COUNT = [[1e9, "G"], [1e6, "M"], [1e4, "k", 1e3], [1, ""]];
 const BYTES = [[1e12, "TB"], [1e9, "GB"], [1e6, "MB"], [1e3, "kB"], [1, "B"]];
 
-function digits(value) {
-  return value.toFixed(value && value < 9.995 ? (value < 0.1 ? 2 : 1) : 0);
+// As many digits as make a difference: two from 10 on, three for what is counted in thousands and more.
+function digits(value, most = 10) {
+  return value.toFixed(value && value < most - 0.05 ? (value < 0.1 ? 2 : 1) : 0);
 }
 
 function scaled(value, units) {
   const [from, name, size = from] = units.find(([from]) => value >= from * 0.9995) ?? units.at(-1);
-  const shown = size === 1 && Number.isInteger(value) ? `${value}` : digits(value / size);
+  const shown = size === 1 && Number.isInteger(value) ? `${value}` : digits(value / size, size === 1 ? 10 : 100);
   return name ? shown + THIN + name : shown;
 }
 

@@ -215,6 +215,22 @@ async def test_if_match_is_the_origins_to_evaluate() -> None:
     assert edge.asked[-1].headers == {b"if-match": b'"7"'}
 
 
+async def test_behind_an_answer_to_head_the_whole_is_refreshed() -> None:
+    edge = Edge()
+
+    async def as_asked(request: Request) -> Response:
+        fields = {b"cache-control": b"max-age=10, stale-while-revalidate=60"}
+        return Response(200, fields, b"body" if request.method == b"GET" else b"")
+
+    edge.answer = as_asked
+    await edge.get()
+    edge.clock.advance(20)
+    assert (await edge.send(b"HEAD")).status == 200
+    await asyncio.sleep(0.01)
+    assert [request.method for request in edge.asked] == [b"GET", b"GET"]
+    assert (await edge.get()).body == b"body"
+
+
 async def test_stale_while_revalidate_answers_at_once_and_refreshes_behind() -> None:
     edge = Edge()
     edge.answer = lambda request: asyncio.sleep(

@@ -133,6 +133,7 @@ STRICT = LENIENT._replace(strict=True)
         (FRESH, 5, b"max-age=5", Use.FRESH),
         (FRESH, 50, b"min-fresh=5", Use.FRESH),
         (FRESH, 50, b"min-fresh=20", Use.REVALIDATE),
+        (LENIENT, 50, b"min-fresh=20", Use.REVALIDATE),
         (FRESH, 70, b"max-stale", Use.FRESH),
         (FRESH, 70, b"max-stale=10", Use.FRESH),
         (FRESH, 71, b"max-stale=10", Use.REVALIDATE),

@@ -102,7 +102,7 @@ def explain(sides: Sides) -> str | None:
     if a == b or a is None or b is None:
         return _form(sides)
     if b != sides.now:
-        reasons = list(oracle.forbids(sides.sequence, b, sides.now, asked(sides.theirs)))
+        reasons = _reasons(sides.sequence, sides.theirs, b, sides.now)
         if reasons:
             found = [f"{sides.peer}: {reason}" for reason in reasons]
             return found[0] if set(found) <= TABLE.keys() else None
@@ -116,7 +116,7 @@ def explain(sides: Sides) -> str | None:
 def made(sequence: Sequence, seen: list[Seen], now: int) -> int | None:
     """The step whose answer of the origin this one is; of those it may be the last that is allowed."""
     possible = candidates(sequence, seen, now)
-    allowed = [number for number in possible if not list(oracle.forbids(sequence, number, now, asked(seen)))]
+    allowed = [number for number in possible if not _reasons(sequence, seen, number, now)]
     return next(iter(allowed or possible), None)
 
 
@@ -135,8 +135,10 @@ def candidates(sequence: Sequence, seen: list[Seen], now: int) -> list[int]:
     return found
 
 
-def asked(seen: list[Seen]) -> list[int]:
-    return [number for number, one in enumerate(seen) if one.asked]
+def _reasons(sequence: Sequence, seen: list[Seen], stored: int, now: int) -> list[str]:
+    """Why what was stored in a step may not be used now."""
+    fetched = [number for number, one in enumerate(seen) if one.asked and one.origin == number]
+    return list(oracle.forbids(sequence, stored, now, asked=seen[now].asked, fetched=fetched))
 
 
 def _form(sides: Sides) -> str | None:
@@ -163,7 +165,7 @@ def _left_by_us(sides: Sides, b: int) -> str | None:
         return "has something newer"
     if directives(sides.step.get("Cache-Control")).get("max-age") == "0" and oracle.current_age(began.told) == 0:
         return "max-age=0 within a second"
-    if any(_of_no_use(sequence, number) for number in asked(sides.ours) if number < b):
+    if any(_of_no_use(sequence, number) for number in range(b) if sides.ours[number].asked):
         return "passes for a while"
     return None
 
@@ -208,7 +210,7 @@ def _left_by_peer(sides: Sides, a: int) -> str | None:
 def _newer(sides: Sides, seen: list[Seen], stored: int) -> bool:
     """Whether the origin was asked again in between, with an answer that cannot be used now."""
     return any(
-        seen[number].asked and list(oracle.forbids(sides.sequence, number, sides.now, ()))
+        seen[number].asked and list(oracle.forbids(sides.sequence, number, sides.now))
         for number in range(stored + 1, sides.now)
         if sides.sequence.steps[number].url == sides.step.url
     )
@@ -236,7 +238,7 @@ def _wrong(sequence: Sequence, seen: list[Seen], now: int, number: int) -> str:
         return "" if (one.status, one.body) in oracle.forms(sequence, now, step, step) else "has not the form it could"
     if step.method not in SAFE:
         return f"{step.method} was not sent on"
-    reasons = list(oracle.forbids(sequence, number, now, asked(seen)))
+    reasons = _reasons(sequence, seen, number, now)
     if reasons:
         return oracle.REASONS[reasons[0]]
     wanted = oracle.forms(sequence, number, written(sequence, sequence.steps[number]), step)[0]

@@ -45,14 +45,16 @@ def directives(value: str) -> dict[str, str]:
     return {name: argument for name, _, argument in reversed(list(pairs))}
 
 
-def forbids(sequence: Sequence, stored: int, now: int, asked: Iterable[int]) -> Iterator[str]:
+def forbids(
+    sequence: Sequence, stored: int, now: int, *, asked: bool = False, fetched: Iterable[int] = ()
+) -> Iterator[str]:
     """Why the origin's answer of step ``stored`` may not be what step ``now`` is answered with: keys of
-    :data:`REASONS`. ``asked``: the steps in which the cache asked the origin. If it did so now, and the origin failed,
-    it has done what the client wanted (RFC 9111 §4.3.3)."""
+    :data:`REASONS`. ``asked``: the cache asks the origin now; if that fails, it has done what the client wanted (RFC
+    9111 §4.3.3). ``fetched``: the steps in which it answered with what the origin then said."""
     yield from storing_forbidden(sequence, stored)
     began, step = sequence.steps[stored], sequence.steps[now]
     resource, told, said = sequence.resources[step.url], began.told, directives(began.told.cache_control)
-    tried = now in asked and step.told.status in FAILED
+    tried = asked and step.told.status in FAILED
     wants = {} if tried else directives(step.get("Cache-Control"))
     if any(began.get(name) != step.get(name) for name in resource.vary.replace(" ", "").split(",") if name != "*"):
         yield "vary"
@@ -72,7 +74,7 @@ def forbids(sequence: Sequence, stored: int, now: int, asked: Iterable[int]) -> 
         other = sequence.steps[between]
         if other.url == step.url and other.method not in SAFE and other.told.status < 400:
             yield "invalidated"
-    if any(_supersedes(sequence, between, stored, step) for between in asked if stored < between < now):
+    if any(_supersedes(sequence, between, stored, step) for between in fetched if stored < between < now):
         yield "superseded"
 
 
@@ -145,26 +147,29 @@ def _supersedes(sequence: Sequence, newer: int, stored: int, step: Step) -> bool
     return selected and full and other.told.date >= sequence.steps[stored].told.date
 
 
-def forms(sequence: Sequence, number: int, asking: Step, step: Step) -> list[tuple[int, bytes]]:
+def forms(
+    sequence: Sequence, number: int, asking: Step, step: Step, *, exact: bool = False
+) -> list[tuple[int, bytes]]:
     """Status and body of what the origin had in step ``number``, for the request ``step``, made from a representation
-    that was asked for as in ``asking``: first the one the RFCs want, then what else they let pass."""
+    that was asked for as in ``asking``: first the one the RFCs want, then what else they let pass. ``exact``: by
+    If-Modified-Since only what was modified then, for an origin whose versions come and go."""
     told = sequence.steps[number].told
     body = sequence.body(number, asking)
     whole = (told.status, body)
     found = []
     if told.status // 100 == 2 and step.method in SAFE:  # RFC 9110 §13.2.1, in the order of §13.2.2
         validators = sequence.validators(number, asking)
-        found = [*_not_modified(validators, step), *(_part(validators, body, step) if told.status == 200 else [])]
+        found = [*_not_modified(validators, step, exact), *(_part(validators, body, step) if told.status == 200 else [])]
     return [(status, b"" if step.method == "HEAD" else content) for status, content in [*found, whole]]
 
 
-def _not_modified(validators: dict[str, str], step: Step) -> Iterator[tuple[int, bytes]]:
+def _not_modified(validators: dict[str, str], step: Step, exact: bool) -> Iterator[tuple[int, bytes]]:
     if step.get("If-None-Match"):
         if _matches(step.get("If-None-Match"), validators["ETag"]):
             yield 304, b""
     elif step.get("If-Modified-Since") and validators["Last-Modified"]:
         told, modified = map(parsedate_to_datetime, (step.get("If-Modified-Since"), validators["Last-Modified"]))
-        if modified <= told:
+        if modified == told or (modified < told and not exact):
             yield 304, b""
 
 

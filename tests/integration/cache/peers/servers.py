@@ -90,7 +90,7 @@ class Origin(RecordingOrigin):
     def _say(self, request: RecordedRequest) -> Script:
         asked = heard(request)
         number = int(asked.get("X-Step"))
-        status, body = forms(self.sequence, number, asked, asked)[0]
+        status, body = forms(self.sequence, number, asked, asked, exact=True)[0]
         fields = self.sequence.fields(number, asked)
         if body == MULTIPART or status == 416:  # an origin need not know what a Range is
             status, body = 200, self.sequence.body(number, asked)
