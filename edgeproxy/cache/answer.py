@@ -38,6 +38,20 @@ def from_entry(entry: Entry, request: Request, now: float, verdict: bytes) -> Re
     return Response(entry.status, own, body, entry.fields)
 
 
+def covered(entry: Entry, request: Request) -> bool:
+    """Whether an entry that has parts only has what a request is to be answered with."""
+    headers, parts = request.headers, entry.parts
+    condition = headers.get(b"if-range")
+    if condition is not None and not _holds(condition, entry):
+        return False  # the whole is asked for
+    return parts is not None and request.method == b"GET" and parts.cover(headers)
+
+
+def _holds(condition: bytes, entry: Entry) -> bool:
+    """Whether what If-Range names is what is stored (RFC 9110 §13.1.5)."""
+    return if_range_holds(condition, entry.etag, entry.last_modified, entry.fields.fields.get(b"date"))
+
+
 def _streamed(entry: Entry) -> bytes | Body:
     """All of a body that is not in memory, or not yet."""
     if entry.source is not None:
@@ -49,7 +63,7 @@ def _part(entry: Entry, request: Request, own: Headers) -> Response | None:
     """A 206 or 416, or None where the Range field is to be ignored (RFC 9110 §14.2)."""
     condition = request.headers.get(b"if-range")
     stored = entry.fields.fields
-    if condition is not None and not if_range_holds(condition, entry.etag, entry.last_modified, stored.get(b"date")):
+    if condition is not None and not _holds(condition, entry):
         return None
     length = _length(entry)
     wanted = None if length is None else ranges.parse_range(request.headers[b"range"], length)

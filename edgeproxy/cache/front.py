@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from edgeproxy.cache import policy
-from edgeproxy.cache.answer import from_entry
+from edgeproxy.cache.answer import covered, from_entry
 from edgeproxy.cache.bypass import OTHER_METHOD
 from edgeproxy.cache.directives import NONE, of_request
 from edgeproxy.cache.entry import Entry
@@ -80,7 +80,7 @@ class Front:
             if use is policy.Use.REVALIDATE:
                 self._miss(x, key, entry, b"stale" if now >= entry.fresh_until else b"request")
                 return None
-            if entry.parts is not None and not (request.method == b"GET" and entry.parts.cover(headers)):
+            if entry.parts is not None and not covered(entry, request):
                 self._miss(x, key, entry, b"partial")
                 return None
             if 0 < entry.fresh_until <= now:

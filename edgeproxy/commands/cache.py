@@ -29,7 +29,12 @@ _BYTES = ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB"))
 _TIMES = ((86_400.0, "d"), (3_600.0, "h"), (60.0, "min"))
 
 
-@click.group()
+@click.group(
+    epilog="""\b
+Examples:
+  edgeproxy cache top
+  edgeproxy cache top --once"""
+)
 def cache() -> None:
     """Look into a running node's cache."""
 

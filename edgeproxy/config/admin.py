@@ -36,7 +36,7 @@ class AdminConfig(Section):
     hosts: Annotated[tuple[HostName, ...], Many] = Field((), max_length=100)
     """Names it may be asked by beside `localhost` and any IP address, at most 100; other names get 421."""
     token: Token | None = None
-    """What `Authorization: Bearer` must say for orders and /config, from 16 characters. Write it as `${NAME}`.
+    """What `Authorization: Bearer` must say for orders, /config and /stats, from 16 characters. Write it as `${NAME}`.
     Without a token, only this machine may give orders."""
     token_file: File | None = None
     """File with the token instead; read anew for every order."""

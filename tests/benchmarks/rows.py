@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from tests.benchmarks.measure import Sample
-from tests.benchmarks.servers import Edgeproxy, Nginx, Server, Varnish
+from tests.benchmarks.servers import Edgeproxy, EdgeproxyDisk, Nginx, Server, Varnish
 from tests.benchmarks.stats import Target
 
 
@@ -53,6 +53,7 @@ class Row:
     value: Callable[[Sample, tuple[str, ...]], float] = cpu_per_request
     cached: bool = True
     conditional: bool = False
+    ours: type[Server] = Edgeproxy
     urls: int = 1000
     connections: int = 64
     workers: int = 1
@@ -60,6 +61,7 @@ class Row:
 
 KIB = 1024
 NGINX = Peer("nginx proxy_cache", Nginx)
+NGINX_DISK = Peer("nginx proxy_cache, on the same disk", Nginx)
 NGINX_PASS = Peer("nginx proxy_pass", Nginx)
 VARNISH = Peer("Varnish, varnishncsa counted", Varnish)
 VARNISHD = Peer("Varnish, varnishncsa not counted", Varnish, parts=("varnishd",))
@@ -71,6 +73,7 @@ ROWS: tuple[Row, ...] = (
     Row("hit-1k-varnish", "L1 hit, 1 KiB", VARNISH, "/1k/", KIB, Target(0.7, 0.5)),
     Row("hit-16k-varnish", "L1 hit, 16 KiB", VARNISH, "/16k/", 16 * KIB, Target(0.7, 0.5)),
     Row("hit-1k-varnishd", "L1 hit, 1 KiB", VARNISHD, "/1k/", KIB, Target(0.7, 0.5)),
+    Row("disk-16k", "L2 hit (disk), 16 KiB", NGINX_DISK, "/16k/", 16 * KIB, Target(1.5, 1.0), ours=EdgeproxyDisk),
     Row("not-modified", "304 for If-None-Match", NGINX, "/1k/", 0, Target(1.0, 0.8), conditional=True),
     Row("pass", "pass-through (uncacheable) GET, 1 KiB", NGINX_PASS, "/pass/", KIB, Target(2.0, 1.3), cached=False),
     Row(

@@ -184,13 +184,25 @@ class Edgeproxy(Server):
         return {"edgeproxy": [EDGEPROXY, "run", "-c", str(config)]}
 
     def values(self) -> dict[str, object]:
-        return super().values() | {"admin_port": free_port()}
+        return super().values() | {"admin_port": free_port(), "cache": "{memory: 256MB}"}
 
     @staticmethod
     def verdict(fields: Mapping[str, str]) -> str:
-        # One cache, one member (RFC 9211 §2): edgeproxy; hit; ttl=300
-        parameters = [part.strip() for part in fields.get("cache-status", "").split(";")]
-        return "hit" if "hit" in parameters[1:] else "miss"
+        return "hit" if "hit" in _said(fields) else "miss"
+
+
+class EdgeproxyDisk(Edgeproxy):
+    """The same with nothing in memory: every hit is one on disk, or it counts as none."""
+
+    name = "edgeproxy-disk"
+
+    def values(self) -> dict[str, object]:
+        disk = self.work / f"{self.name}-{self.workers}-l2"
+        return super().values() | {"cache": f'{{memory: 0, disk: {{path: "{disk}", size: 256MB}}}}'}
+
+    @staticmethod
+    def verdict(fields: Mapping[str, str]) -> str:
+        return "hit" if {"hit", "detail=l2"} <= set(_said(fields)) else "miss"
 
 
 class Nginx(Server):
@@ -249,6 +261,11 @@ class OriginServer(Server):
     def requests(self) -> int:
         """Requests served so far, this question included (stub_status's third number)."""
         return int(self.get("/requests").body.split(b"\n")[2].split()[2])
+
+
+def _said(fields: Mapping[str, str]) -> list[str]:
+    """What edgeproxy says of its cache: one cache, one member (RFC 9211 §2), ``edgeproxy; hit; ttl=300``."""
+    return [part.strip() for part in fields.get("cache-status", "").split(";")][1:]
 
 
 def _binary(name: str) -> str:

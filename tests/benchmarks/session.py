@@ -14,7 +14,7 @@ from tests.benchmarks.errors import BenchmarkError
 from tests.benchmarks.load import Load
 from tests.benchmarks.measure import Expected, Sample, await_log, measure
 from tests.benchmarks.rows import Row
-from tests.benchmarks.servers import ETAG, Edgeproxy, OriginServer, Server
+from tests.benchmarks.servers import ETAG, OriginServer, Server
 from tests.benchmarks.stats import Ratio
 
 HEADS = 8192
@@ -77,7 +77,7 @@ class Session:
         """The origin, ours and the peer, running."""
         with contextlib.ExitStack() as running:
             running.enter_context(self.origin)
-            ours = running.enter_context(self.server(Edgeproxy, row.workers))
+            ours = running.enter_context(self.server(row.ours, row.workers))
             peer = running.enter_context(self.server(row.peer.server, row.peer.workers))
             yield ours, peer
 

@@ -51,7 +51,9 @@ def test_what_is_resident_stays_within_the_limit_while_bodies_of_all_sizes_come_
 def test_what_is_resident_after_ten_minutes_of_churn(tmp_path: Path) -> None:
     sizes = _churned(tmp_path, 600)
     over = {"last": sizes.last - sizes.empty, "most": sizes.most - sizes.empty}
-    print(f"empty worker {sizes.empty / MB:.0f} MB; {sizes.passed / 1e9:.0f} GB passed; over empty, of {LIMIT / MB:.0f}:")
+    print(
+        f"empty worker {sizes.empty / MB:.0f} MB; {sizes.passed / 1e9:.0f} GB passed; over empty, of {LIMIT / MB:.0f}:"
+    )
     print(", ".join(f"{name} {size / MB:.0f} MB, {size / LIMIT:.1%}" for name, size in over.items()))
     _check(sizes)
 

@@ -4,7 +4,7 @@ import pytest
 
 from tests.benchmarks.peers import parse_version
 from tests.benchmarks.profiling import shares
-from tests.benchmarks.servers import Edgeproxy, Nginx, Varnish
+from tests.benchmarks.servers import Edgeproxy, EdgeproxyDisk, Nginx, Varnish
 
 
 @pytest.mark.parametrize(
@@ -20,6 +20,8 @@ from tests.benchmarks.servers import Edgeproxy, Nginx, Varnish
         (Edgeproxy, {"cache-status": "edgeproxy; fwd=miss; detail=hit-for-miss"}, "miss"),
         (Edgeproxy, {"cache-status": "hit; fwd=miss"}, "miss"),
         (Edgeproxy, {}, "miss"),
+        (EdgeproxyDisk, {"cache-status": "edgeproxy; hit; detail=l2"}, "hit"),
+        (EdgeproxyDisk, {"cache-status": "edgeproxy; hit"}, "miss"),
     ],
 )
 def test_a_servers_verdict_is_read_from_its_own_field(kind, fields, verdict):

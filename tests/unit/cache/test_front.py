@@ -147,6 +147,7 @@ def test_a_head_that_finds_something_stale_confirms_it_or_not(entry: Make) -> No
     [
         ({b"range": b"bytes=2-3"}, True),
         ({b"range": b"bytes=0-9"}, False),
+        ({b"range": b"bytes=2-3", b"if-range": b'"another"'}, False),
         ({b"range": b"lines=0-1"}, False),
         ({}, False),
     ],

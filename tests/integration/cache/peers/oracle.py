@@ -137,8 +137,11 @@ def _stale(sequence: Sequence, stored: int) -> str:
 
 
 def _supersedes(sequence: Sequence, newer: int, stored: int, step: Step) -> bool:
-    """Whether an answer of a later step was to be stored too, and is the one to use by its Date."""
+    """Whether an answer of a later step was sure to be stored too, and is the one to use by its Date."""
     other = sequence.steps[newer]
+    explicit = {"max-age", "s-maxage"} & directives(other.told.cache_control).keys()
+    if not explicit or lifetime(sequence, newer) <= current_age(other.told):
+        return False
     if other.url != step.url or other.method != "GET" or any(storing_forbidden(sequence, newer)) or other.told.cookie:
         return False
     names = sequence.resources[step.url].vary.replace(" ", "").split(",")
@@ -147,9 +150,7 @@ def _supersedes(sequence: Sequence, newer: int, stored: int, step: Step) -> bool
     return selected and full and other.told.date >= sequence.steps[stored].told.date
 
 
-def forms(
-    sequence: Sequence, number: int, asking: Step, step: Step, *, exact: bool = False
-) -> list[tuple[int, bytes]]:
+def forms(sequence: Sequence, number: int, asking: Step, step: Step, *, exact: bool = False) -> list[tuple[int, bytes]]:
     """Status and body of what the origin had in step ``number``, for the request ``step``, made from a representation
     that was asked for as in ``asking``: first the one the RFCs want, then what else they let pass. ``exact``: by
     If-Modified-Since only what was modified then, for an origin whose versions come and go."""
@@ -159,7 +160,10 @@ def forms(
     found = []
     if told.status // 100 == 2 and step.method in SAFE:  # RFC 9110 §13.2.1, in the order of §13.2.2
         validators = sequence.validators(number, asking)
-        found = [*_not_modified(validators, step, exact), *(_part(validators, body, step) if told.status == 200 else [])]
+        found = [
+            *_not_modified(validators, step, exact),
+            *(_part(validators, body, step) if told.status == 200 else []),
+        ]
     return [(status, b"" if step.method == "HEAD" else content) for status, content in [*found, whole]]
 
 

@@ -60,8 +60,10 @@ class VarnishServer:
         parameters = [word for parameter in PARAMETERS for word in ("-p", parameter)]
         with (folder / "log").open("wb") as log:
             self._process = subprocess.Popen(
-                ["/usr/sbin/varnishd", "-F", "-j", "none", "-n", str(folder / "state"), "-f", str(folder / "edge.vcl")]
-                + ["-a", f"127.0.0.1:{self.port}", "-T", "none", "-s", "malloc,64m", *parameters],
+                [
+                    *("/usr/sbin/varnishd", "-F", "-j", "none", "-T", "none", "-s", "malloc,64m", *parameters),
+                    *("-n", str(folder / "state"), "-f", str(folder / "edge.vcl"), "-a", f"127.0.0.1:{self.port}"),
+                ],
                 stdout=log,
                 stderr=log,
             )

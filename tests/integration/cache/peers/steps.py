@@ -35,7 +35,7 @@ class Resource:
 
 @dataclass(frozen=True)
 class Told:
-    """What the origin says in one step. Seconds: ``date`` from now, ``expires`` from Date; ``age`` None for no field."""
+    """What the origin says in one step. Seconds: ``date`` from now, ``expires`` from Date; ``age`` None for none."""
 
     status: int = 200
     cache_control: str = "max-age=3600"
@@ -153,7 +153,7 @@ _REQUEST_CACHE_CONTROLS = [
 _STATUSES = [*([200] * 14), 203, 204, 301, 302, 404, 404, 410, 500, 503, 503]
 _RANGES = ["bytes=0-9", "bytes=10-", "bytes=-5", "bytes=0-", "bytes=100-", "bytes=0-1,4-5"]
 _COOKIES = [*([""] * 12), "a=1", "session=0123456789abcdef"]
-_LANGUAGES, _ENCODINGS = ["", "en", "de", "de, en;q=0.5"], ["", "gzip", "br"]
+_LANGUAGES, _ENCODINGS = ["", "", "", "en", "de", "de, en;q=0.5"], ["", "", "gzip", "br"]
 
 
 def _sometimes(often: int, values: list[str]) -> st.SearchStrategy[str]:
@@ -165,7 +165,9 @@ resources = st.builds(
     Resource,
     etag=st.sampled_from(["strong", "strong", "weak", ""]),
     dated=st.booleans(),
-    vary=st.sampled_from(["", "", "", "Accept-Language", "Accept-Encoding", "Accept-Language, Accept-Encoding", "*"]),
+    vary=st.sampled_from(
+        ["", "", "", "", "Accept-Language", "Accept-Encoding", "Accept-Language, Accept-Encoding", "*"]
+    ),
     expires=st.sampled_from([False, False, True]),
 )
 tellings = st.builds(
@@ -181,10 +183,10 @@ tellings = st.builds(
 
 
 @st.composite
-def sequences(draw: st.DrawFn, most: int = 8) -> Sequence:
-    """Two to ``most`` steps."""
+def sequences(draw: st.DrawFn, most: int = 12) -> Sequence:
+    """Six to ``most`` steps."""
     about = tuple(draw(resources) for _ in range(URLS))
-    steps = [draw(_steps(about)) for _ in range(draw(st.integers(2, most)))]
+    steps = [draw(_steps(about)) for _ in range(draw(st.integers(6, most)))]
     return Sequence(about, tuple(steps))
 
 
@@ -203,6 +205,22 @@ def _steps(draw: st.DrawFn, about: tuple[Resource, ...]) -> Step:
         fields["Cache-Control"] = draw(_sometimes(4, _REQUEST_CACHE_CONTROLS))
         fields["Pragma"] = draw(_sometimes(20, ["no-cache"]))
     return Step(url, method, {name: value for name, value in fields.items() if value}, draw(tellings))
+
+
+def pairs() -> list[Sequence]:
+    """Every directive and every status, each asked for again by every kind of request that may make a difference."""
+    tellings = [Told(cache_control=value, age=age) for value in dict.fromkeys(_CACHE_CONTROLS) for age in (None, 100)]
+    tellings += [Told(status, "x-nothing") for status in dict.fromkeys(_STATUSES)]
+    tellings += [Told(cookie=cookie) for cookie in dict.fromkeys(_COOKIES)]
+    again = [{}, {"Authorization": "Basic YTpi"}, {"Cookie": "who=me"}, {"Range": "bytes=0-9"}, {"Pragma": "no-cache"}]
+    again += [{"Cache-Control": value} for value in _REQUEST_CACHE_CONTROLS]
+    about = Resource(etag="strong", dated=True, vary="", expires=False)
+    both = [(told, fields) for told in tellings for fields in again]
+    return [
+        Sequence((about,), (Step(fields=fields if first else {}, told=told), Step(fields={} if first else fields)))
+        for told, fields in both
+        for first in (False, True)
+    ]
 
 
 # Names of dates are put into words when the request is made.

@@ -127,7 +127,7 @@ async def test_a_purge_that_is_refused_says_why(edge: EdgeProcess, page: Page) -
     await open_page(edge, page)
     await page.run("document.querySelector('#purge-value').value = 'no address'")
     await page.run("document.querySelector('#purge-button').click()")
-    await page.until("document.querySelector('#purge-result.bad').textContent.length > 10")
+    await page.until("document.querySelector('#purge-result.bad')?.textContent.length > 10")
 
 
 async def test_no_secret_of_a_url_shows(edge: EdgeProcess, page: Page) -> None:
