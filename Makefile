@@ -1,7 +1,7 @@
 # Everything a developer does here; plain `make` lists it.
 
 BIN := .venv/bin
-TEST_PACKAGES := nginx-light redis-server chromium python3-doc
+TEST_PACKAGES := nginx-light varnish gcc libc6-dev redis-server chromium python3-doc
 BENCH_PACKAGES := nginx-light varnish wrk util-linux gcc libc6-dev python3-dev python3-venv
 
 .DEFAULT_GOAL := help

@@ -32,6 +32,22 @@ async def test_all_readers_get_the_whole_body_whenever_they_join() -> None:
     assert fill.whole() == b"one two"
 
 
+async def test_a_slow_reader_reads_on_in_the_whole_a_piece_at_a_time() -> None:
+    fill = Fill(None)
+    slow = fill.reader()
+    fill.feed(b"a" * 10)
+    assert await slow.read() == b"a" * 10
+    fill.feed(b"b" * HIGH_WATER)
+    fill.feed(b"c" * HIGH_WATER)
+    fill.finish()
+    body = fill.whole()
+    assert fill.chunks == [body]
+    assert slow.take() is None
+    assert await slow.read() == b"b" * HIGH_WATER
+    assert slow.take() == b"c" * HIGH_WATER
+    assert await slow.read() == b""
+
+
 async def test_a_broken_body_is_an_error_behind_what_came() -> None:
     fill = Fill(10)
     reader = fill.reader()

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgeproxy.cache.entry import OVERHEAD, Entry
+from edgeproxy.cache.fill import Fill
 from edgeproxy.cache.memory import Memory
 from edgeproxy.cache.policy import Terms
 from edgeproxy.cache.purge import named
@@ -163,6 +164,18 @@ def test_growth_of_an_entry_counts_and_makes_room() -> None:
     assert tier.size == 0
     tier.grow(growing, 5)
     assert tier.size == 0
+
+
+def test_a_body_still_arriving_is_passed_over_as_long_as_there_is_another() -> None:
+    tier = memory(20_000)
+    arriving, other = (Entry(key, (), b"", 200, {}, TERMS, 0.0, fill=Fill(None)) for key in (b"first", b"second"))
+    for each in (arriving, entry(b"whole", b"x" * 9_000), other):
+        tier.put(each)
+    tier.grow(other, 9_000)
+    assert (tier.holds(arriving), tier.get(b"whole", {})) == (True, None)
+    tier.grow(arriving, 9_000)
+    assert [tier.holds(each) for each in (arriving, other)].count(True) == 1
+    assert tier.size <= 20_000
 
 
 def test_a_scan_does_not_displace_what_is_in_use() -> None:

@@ -63,12 +63,12 @@ def forbids(
     if "no-cache" in wants or (step.get("Pragma") and not step.get("Cache-Control") and not tried):
         yield "request no-cache"
     age = current_age(told)
-    if age > int(wants.get("max-age", age)) + LATE:
-        yield "request max-age"
     left = lifetime(sequence, stored) - age
-    if left < int(wants.get("min-fresh", 0)) and left > 0:
+    if age > int(wants.get("max-age", age)) + LATE and not ("immutable" in said and left > 0):  # RFC 8246 §2
+        yield "request max-age"
+    if "min-fresh" in wants and left < int(wants["min-fresh"]):
         yield "request min-fresh"
-    if left <= 0 and not stale_allowed(said, wants, -left, step.told):
+    if left <= 0 and not stale_allowed(said, wants, -left, failed=tried):
         yield _stale(sequence, stored)
     for between in range(stored + 1, now):
         other = sequence.steps[between]
@@ -99,16 +99,16 @@ def storing_forbidden(sequence: Sequence, stored: int) -> Iterator[str]:
         yield "vary *"
 
 
-def stale_allowed(said: dict[str, str], wants: dict[str, str], over: float, told: Told) -> bool:
+def stale_allowed(said: dict[str, str], wants: dict[str, str], over: float, *, failed: bool) -> bool:
     """Whether an answer may be used that has been stale for ``over`` seconds, by leave of the client (RFC 9111
-    §5.2.1.2) or of the origin (RFC 5861), which now says ``told``."""
+    §5.2.1.2) or of the origin (RFC 5861); ``failed``: which was asked, and could not answer."""
     if {"must-revalidate", "proxy-revalidate", "s-maxage"} & said.keys():
         return False
     if "max-stale" in wants and over <= int(wants["max-stale"] or 2**31) + LATE:
         return True
     if over < int(said.get("stale-while-revalidate", 0)):
         return True
-    return told.status in FAILED and over < int(said.get("stale-if-error", 0))
+    return failed and over < int(said.get("stale-if-error", 0))
 
 
 def current_age(told: Told) -> int:

@@ -210,7 +210,7 @@ def _steps(draw: st.DrawFn, about: tuple[Resource, ...]) -> Step:
 def pairs() -> list[Sequence]:
     """Every directive and every status, each asked for again by every kind of request that may make a difference."""
     tellings = [Told(cache_control=value, age=age) for value in dict.fromkeys(_CACHE_CONTROLS) for age in (None, 100)]
-    tellings += [Told(status, "x-nothing") for status in dict.fromkeys(_STATUSES)]
+    tellings += [Told(status, said) for status in dict.fromkeys(_STATUSES) for said in ("x-nothing", "max-age=3600")]
     tellings += [Told(cookie=cookie) for cookie in dict.fromkeys(_COOKIES)]
     again = [{}, {"Authorization": "Basic YTpi"}, {"Cookie": "who=me"}, {"Range": "bytes=0-9"}, {"Pragma": "no-cache"}]
     again += [{"Cache-Control": value} for value in _REQUEST_CACHE_CONTROLS]
