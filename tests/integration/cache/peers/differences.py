@@ -53,6 +53,7 @@ TABLE: dict[str, Line] = {
     "has something newer": Line("RFC 9111 §4: the most recent is used, and it needs validation", BOTH),
     "both may": Line("RFC 9111 §4: both are stored and usable, fetched at different times", BOTH),
     # What we leave to the origin though a peer answers it.
+    "HEAD told of a change": Line("RFC 9111 §4.3.5: what a HEAD shows to have changed is stale", OURS),
     "HEAD is passed on": Line("RFC 9111 §3: a cache need not store; the peers make a GET of a HEAD", BOTH),
     "a part is not the whole": Line("RFC 9111 §3.3: of a Range only the part is kept; the peers fetch it all", BOTH),
     "an error does not live long": Line(
@@ -162,6 +163,8 @@ def _left_by_us(sides: Sides, b: int) -> str | None:
         return "HEAD is passed on"
     if began.get("Range"):
         return "a part is not the whole"
+    if any(_shows_change(sides, number, b) for number in range(b + 1, sides.now)):
+        return "HEAD told of a change"
     if _newer(sides, sides.ours, b):
         return "has something newer"
     if directives(sides.step.get("Cache-Control")).get("max-age") == "0" and oracle.current_age(began.told) == 0:
@@ -173,11 +176,19 @@ def _left_by_us(sides: Sides, b: int) -> str | None:
     return None
 
 
+def _shows_change(sides: Sides, number: int, stored: int) -> bool:
+    """Whether we asked the origin with a HEAD in a step, and it had another version than in step ``stored``."""
+    head, began = sides.sequence.steps[number], sides.sequence.steps[stored]
+    passed = head.method == "HEAD" and head.url == began.url and sides.ours[number].asked
+    return passed and head.told.status == 200 and head.told.version != began.told.version
+
+
 def _of_no_use(sequence: Sequence, number: int) -> bool:
     """Whether the origin's answer of a step could not be shared."""
     told = sequence.steps[number].told
     stale = oracle.lifetime(sequence, number) <= oracle.current_age(told)
-    return bool(list(oracle.storing_forbidden(sequence, number))) or bool(told.cookie) or stale
+    unshared = told.cookie or "no-cache" in directives(told.cache_control)
+    return bool(unshared) or stale or any(True for _ in oracle.storing_forbidden(sequence, number))
 
 
 def _left_by_peer(sides: Sides, a: int) -> str | None:
@@ -238,5 +249,11 @@ def _wrong(sequence: Sequence, seen: list[Seen], now: int, number: int) -> str:
     reasons = _reasons(sequence, seen, number, now)
     if reasons:
         return oracle.REASONS[reasons[0]]
-    wanted = oracle.forms(sequence, number, written(sequence, sequence.steps[number]), step)[0]
-    return "" if (one.status, one.body) == wanted else f"{wanted} would be its form"
+    began, told = written(sequence, sequence.steps[number]), (one.status, one.body)
+    wanted = oracle.forms(sequence, number, began, step)[0]
+    if began.method == "HEAD" and not any(sequence.validators(number, began).values()):
+        # RFC 9111 §4.3.5: it may have freshened what is stored; without validators the length alone has to match.
+        earlier = [each for each in range(number) if sequence.steps[each].url == step.url and seen[each].asked]
+        if any(told == oracle.forms(sequence, each, sequence.steps[each], step)[0] for each in earlier):
+            return ""
+    return "" if told == wanted else f"{wanted} would be its form"

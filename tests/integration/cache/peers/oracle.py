@@ -139,8 +139,9 @@ def _stale(sequence: Sequence, stored: int) -> str:
 def _supersedes(sequence: Sequence, newer: int, stored: int, step: Step) -> bool:
     """Whether an answer of a later step was sure to be stored too, and is the one to use by its Date."""
     other = sequence.steps[newer]
-    explicit = {"max-age", "s-maxage"} & directives(other.told.cache_control).keys()
-    if not explicit or lifetime(sequence, newer) <= current_age(other.told):
+    said = directives(other.told.cache_control)
+    fresh = lifetime(sequence, newer) > current_age(other.told) and "no-cache" not in said
+    if not fresh or not {"max-age", "s-maxage"} & said.keys():
         return False
     if other.url != step.url or other.method != "GET" or any(storing_forbidden(sequence, newer)) or other.told.cookie:
         return False
