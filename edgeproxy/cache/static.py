@@ -33,9 +33,10 @@ _KINDS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("rss xml", _XML),
     ("webmanifest", ("application/manifest+json", "application/json")),
 )
-_BYTES = ("application/octet-stream", "binary/octet-stream")  # what servers say of files they do not know
+# What servers say of files they do not know; text/plain is nginx's own default. Pages and data are neither.
+_UNKNOWN = ("application/octet-stream", "binary/octet-stream", "text/plain")
 _IS = {
-    extension.encode(): media_matcher((*types, *_BYTES))
+    extension.encode(): media_matcher((*types, *_UNKNOWN))
     for extensions, types in _KINDS
     for extension in extensions.split()
 }
