@@ -49,7 +49,9 @@ def lower_name(name: bytes) -> bytes:
     lower = _names.get(name)
     if lower is None:
         lower = name.lower()
-        if len(_names) < NAMES_KEPT and len(name) <= NAME_LONGEST:
+        if len(name) <= NAME_LONGEST:
+            if len(_names) >= NAMES_KEPT:
+                _names.clear()  # begun anew: a flood of odd names is not to keep the usual ones out
             _names[name] = lower
     return lower
 

@@ -88,7 +88,8 @@ class Request:
         )
 
 
-_TYPES_KEPT: Final = 1024
+TYPES_KEPT: Final = 1024
+TYPE_LONGEST: Final = 128
 _types: Final[dict[bytes, bytes]] = {}  # Content-Type values, for answers of one type to share one object
 
 
@@ -100,10 +101,15 @@ class FieldBlock:
     def __init__(self, fields: Headers) -> None:
         self.fields = fields
         self.wire = serialize(fields)
-        told = fields.get(b"content-type", b"")
-        self.content_type = _types.setdefault(told, told) if len(_types) < _TYPES_KEPT else _types.get(told, told)
+        self.content_type = _shared_type(fields.get(b"content-type", b""))
         self.seal: object = None  # of the stage that was seen to have set its fields here
         self.complete = b"date" in fields and b"content-length" not in fields  # nothing to add, nothing to leave out
+
+
+def _shared_type(told: bytes) -> bytes:
+    if len(_types) < TYPES_KEPT and len(told) <= TYPE_LONGEST:
+        return _types.setdefault(told, told)
+    return _types.get(told, told)
 
 
 NO_FIELDS: Final = FieldBlock({})

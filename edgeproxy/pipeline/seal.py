@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from edgeproxy.http.message import NO_FIELDS, Response
+from edgeproxy.http.message import Response
 from edgeproxy.pipeline.exchange import Exchange
 
 _HSTS: Final = b"strict-transport-security"
@@ -40,14 +40,15 @@ class Seal:
             for name in self._remove:
                 response.drop(name)
         elif self._seal is None or response.shared.seal is not self._seal:
-            self._look(response)
+            self._complete(response)
         hsts = self._hsts
         if hsts is not None and x.request.scheme == b"https" and (self._override or response.get(_HSTS) is None):
             response.set(_HSTS, hsts)
 
-    def _look(self, response: Response) -> None:
+    def _complete(self, response: Response) -> None:
+        """Apply what is lacking; a block of stored fields that holds the seal is remembered by itself."""
         shared = response.shared
-        if self._seal is None or response.get(self._probe) is not self._seal:
-            self._apply(response)
-        elif shared is not NO_FIELDS:
+        if self._seal is not None and shared.fields.get(self._probe) is self._seal:
             shared.seal = self._seal
+        elif self._seal is None or response.own.get(self._probe) is not self._seal:
+            self._apply(response)

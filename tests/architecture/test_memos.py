@@ -13,7 +13,8 @@ import edgeproxy
 import middleware
 from edgeproxy.cache import directives
 from edgeproxy.errors import EdgeError
-from edgeproxy.http import dates, negotiate, target
+from edgeproxy.http import dates, headers, message, negotiate, target
+from edgeproxy.listener import heads
 
 LONG = b"x" * 30_000
 
@@ -65,6 +66,20 @@ def test_a_flood_of_short_values_has_a_bound(name: str) -> None:
     info = memo.cache_info()
     assert info.maxsize is not None
     assert 0 < info.currsize <= info.maxsize <= 4096
+
+
+def test_names_types_and_lengths_are_remembered_up_to_a_number_and_no_long_ones() -> None:
+    for number in range(5000):
+        headers.lower_name(b"X-%d" % number)
+        message.FieldBlock({b"content-type": b"a/%d" % number})
+        heads._length_line(number)
+    assert headers.lower_name(LONG.upper()) == LONG
+    assert message.FieldBlock({b"content-type": LONG}).content_type == LONG
+    assert len(headers._names) <= headers.NAMES_KEPT
+    assert len(message._types) <= message.TYPES_KEPT
+    assert len(heads._LENGTH_LINES) <= heads.LENGTHS_KEPT
+    assert max(map(len, headers._names)) <= headers.NAME_LONGEST
+    assert max(map(len, message._types)) <= message.TYPE_LONGEST
 
 
 def test_hosts_are_remembered_up_to_a_number_and_no_long_ones() -> None:

@@ -28,18 +28,19 @@ BOUND = 0.05  # seconds from the origin's first byte to the last client's, on a 
 
 
 class Gate:
-    """Holds the origin's answers back until they are let go; ``opened`` is when, in monotonic seconds."""
+    """Holds the origin's answers back until they are let go; ``opened`` is when the first of them went, in monotonic
+    seconds: the origin's first byte."""
 
     def __init__(self) -> None:
         self._open = threading.Event()
         self.opened = 0.0
 
     def open(self) -> None:
-        self.opened = time.monotonic()
         self._open.set()
 
     def wait(self) -> None:
         assert self._open.wait(30), "nobody opened the gate"
+        self.opened = self.opened or time.monotonic()
 
 
 class Arrival(NamedTuple):
@@ -175,7 +176,7 @@ async def test_a_thousand_on_a_cold_key_are_one_request_and_none_waits_longer_th
     assert {arrival.got.body for arrival in arrivals} == {b"x" * 1000}
     assert Counter(b"collapsed" in arrival.got.fields[b"cache-status"] for arrival in arrivals)[False] == 1
     warm = await _warm(edge, b"/cold")
-    assert cold.last < max(10 * BOUND, 10 * warm.last), (cold, warm)
+    assert cold.last < max(BOUND, 4 * warm.last), (cold, warm)
 
 
 async def test_two_workers_make_two_requests_at_most(pair: EdgeProcess, site: Site, gate: Gate) -> None:
