@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from edgeproxy.cache.entry import Entry
+from typing import Final
+
+from edgeproxy.cache.entry import SAID, Entry
 from edgeproxy.cache.fill import Slice
 from edgeproxy.http import ranges
 from edgeproxy.http.body import Body
@@ -10,6 +12,12 @@ from edgeproxy.http.conditional import evaluate, if_range_holds
 from edgeproxy.http.headers import Headers
 from edgeproxy.http.message import FieldBlock, Request, Response
 from edgeproxy.http.ranges import Range
+
+HIT: Final = b"hit"
+HIT_ON_DISK: Final = b"hit; detail=l2"  # RFC 9211 §2.8: which tier had it
+STAMPS_KEPT: Final = 4096
+
+_stamps: Final[dict[bytes, dict[int, FieldBlock]]] = {HIT: {}, HIT_ON_DISK: {}}
 
 
 def from_entry(entry: Entry, request: Request, now: float, verdict: bytes) -> Response:
@@ -19,23 +27,38 @@ def from_entry(entry: Entry, request: Request, now: float, verdict: bytes) -> Re
     for it (RFC 9111 §4.3.2). An entry that has parts only is asked for what they cover.
     """
     headers = request.headers
-    age = int(now - entry.base)
-    own = {b"age": b"%d" % (max(0, age)), b"cache-status": entry.said + verdict}
+    own: Headers = {}
+    stamp = _stamp(entry.said, verdict, max(0, int(now - entry.base)))
     if (b"if-none-match" in headers or b"if-modified-since" in headers) and (
         evaluate(request.method, headers, entry.status, entry.etag, entry.modified) == "not_modified"
     ):
-        return Response(304, own, b"", entry.not_modified)
+        return Response(304, own, b"", entry.not_modified, stamp)
     if b"range" in headers and entry.status == 200 and request.method == b"GET":
         part = _part(entry, request, own)
         if part is not None:
+            part.stamp = stamp
             return part
     body = entry.body
     if body is None:
         if entry.source is not None and request.method == b"HEAD":
             own[b"content-length"] = b"%d" % entry.source.length
-            return Response(entry.status, own, b"", entry.fields)
-        return Response(entry.status, own, _streamed(entry), entry.fields)
-    return Response(entry.status, own, body, entry.fields)
+            return Response(entry.status, own, b"", entry.fields, stamp)
+        return Response(entry.status, own, _streamed(entry), entry.fields, stamp)
+    return Response(entry.status, own, body, entry.fields, stamp)
+
+
+def _stamp(said: bytes, verdict: bytes, age: int) -> FieldBlock:
+    """What an answer says of the cache: Age in seconds (RFC 9111 §5.1) and Cache-Status. Those of plain hits are
+    remembered: under load many answers are equally old."""
+    known = _stamps.get(verdict) if said == SAID else None
+    block = None if known is None else known.get(age)
+    if block is None:
+        block = FieldBlock({b"age": b"%d" % age, b"cache-status": said + verdict})
+        if known is not None:
+            if len(known) >= STAMPS_KEPT:
+                known.clear()
+            known[age] = block
+    return block
 
 
 def covered(entry: Entry, request: Request) -> bool:

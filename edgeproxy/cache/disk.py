@@ -82,7 +82,7 @@ class Disk:
         if not found.marked:
             self._writer.mark(found.head)
         self._hits.inc("l2")
-        entry = cache_record.to_entry(record, found.body)
+        entry = found.known.entry(found.body)
         if found.body is None:
             entry.source = Source(record.length, record.chunk, record.digests, partial(self._open, found.head, record))
         return entry

@@ -1,6 +1,7 @@
 """What lies in one LMDB environment: its tables, and reading from them. Writing: :mod:`edgeproxy.cache.disk_batch`.
 
 Whatever is read is checked: a head by its checksum and against the key it was asked for, a chunk against its BLAKE3.
+Heads that were read lately are remembered: the same bytes at the same place are not unpacked again.
 """
 
 from __future__ import annotations
@@ -20,10 +21,13 @@ from edgeproxy.cache.disk_layout import (
     select_by,
     variant_of,
 )
-from edgeproxy.cache.record import Record, unpack
+from edgeproxy.cache.entry import Entry
+from edgeproxy.cache.record import Record, to_entry, unpack
 from edgeproxy.http.headers import Headers
 
 TABLES = 7
+HEADS_KEPT = 1024
+HEAD_LONGEST = 4096  # bytes
 READERS = 4096  # reading transactions of all processes at once: a slot of 64 bytes each
 
 
@@ -41,6 +45,7 @@ class Store:
 
     def __init__(self, environment: lmdb.Environment) -> None:
         self.environment = environment
+        self._known: dict[bytes, Known] = {}
         with environment.begin(write=True) as transaction:
             self.resources = environment.open_db(b"resources", transaction)
             self.heads = environment.open_db(b"heads", transaction)
@@ -77,15 +82,29 @@ class Store:
             value = transaction.get(head, None, self.heads)
             if value is None:
                 return None
-            record = unpack(value[PREFIX.size :])
-            if record is None:
-                raise DamagedError(head)
+            known = self._read(head, value[PREFIX.size :])
+            record = known.record
             if record.key != key or record.variant != variant:
                 return None
             body = self._body(transaction, head, record) if record.length <= inline else None
-            return Found(head, record, body, value[PREFIX.size - 1] != 0)
+            return Found(head, known, body, value[PREFIX.size - 1] != 0)
         finally:
             transaction.abort()
+
+    def _read(self, head: bytes, packed: bytes) -> Known:
+        """The head these bytes are."""
+        known = self._known.get(head)
+        if known is not None and known.packed == packed:
+            return known
+        record = unpack(packed)
+        if record is None:
+            raise DamagedError(head)
+        known = Known(packed, record)
+        if len(packed) <= HEAD_LONGEST:
+            if len(self._known) >= HEADS_KEPT:
+                self._known.clear()
+            self._known[head] = known
+        return known
 
     def _body(self, transaction: lmdb.Transaction[bytes], head: bytes, record: Record) -> bytes:
         digests = record.digests
@@ -111,14 +130,33 @@ class Store:
         return data
 
 
+class Known:
+    """A head as it lies there, and unpacked."""
+
+    __slots__ = ("_entry", "packed", "record")
+
+    def __init__(self, packed: bytes, record: Record) -> None:
+        self.packed = packed
+        self.record = record
+        self._entry: Entry | None = None
+
+    def entry(self, body: bytes | None) -> Entry:
+        """A new entry of this head."""
+        like = self._entry
+        if like is None:
+            like = self._entry = to_entry(self.record, None)
+        return to_entry(self.record, body, like)
+
+
 class Found:
     """What a look-up found: the head's key, the head, the body if it is short, and whether it is marked as hit."""
 
-    __slots__ = ("body", "head", "marked", "record")
+    __slots__ = ("body", "head", "known", "marked", "record")
 
-    def __init__(self, head: bytes, record: Record, body: bytes | None, marked: bool) -> None:
+    def __init__(self, head: bytes, known: Known, body: bytes | None, marked: bool) -> None:
         self.head = head
-        self.record = record
+        self.known = known
+        self.record = known.record
         self.body = body
         self.marked = marked
 

@@ -14,6 +14,7 @@ from edgeproxy.http.headers import Headers
 from edgeproxy.http.message import NO_FIELDS, FieldBlock
 
 # Fields that belong to one transfer and not to the stored answer (RFC 9111 §3.1 and our own framing).
+SAID: Final = b"edgeproxy; "  # what Cache-Status says of this cache begins with it
 _NOT_STORED: Final = (b"age", b"cache-status", b"content-length", b"proxy-authentication-info", b"proxy-authorization")
 
 # What a 304 carries of the stored fields (RFC 9110 §15.4.5).
@@ -71,7 +72,9 @@ class Entry:
         fill: Fill | None = None,
         tags: tuple[bytes, ...] = cache_tags.NONE,
         parts: Parts | None = None,
+        like: Entry | None = None,
     ) -> None:
+        """``like`` is one of the same fields and terms, made before: what was computed of them is taken from it."""
         self.key = key
         self.vary = vary
         self.variant = variant
@@ -86,7 +89,7 @@ class Entry:
         self.tags = tags
         self.size = OVERHEAD + len(key) + len(variant) + len(body or b"") + cache_tags.weight(tags)
         self.size += 0 if parts is None else parts.size
-        self.size += self.renew(headers, terms, response_time)
+        self.size += self.renew(headers, terms, response_time) if like is None else self._take(like)
 
     def renew(self, headers: Headers, terms: Terms, response_time: float) -> int:
         """Take new fields and terms: when stored, and when a 304 freshened it (RFC 9111 §3.2, §4.3.4).
@@ -95,7 +98,7 @@ class Entry:
         """
         before = len(self.fields.wire)
         said = headers.get(b"cache-status")
-        self.said = b"edgeproxy; " if said is None else said + b", edgeproxy; "  # RFC 9211 §2: each cache appends
+        self.said = SAID if said is None else said + b", " + SAID  # RFC 9211 §2: each cache appends
         headers = {name: value for name, value in headers.items() if name not in _NOT_STORED}
         self.told = headers
         self.fields = FieldBlock(headers)
@@ -108,6 +111,14 @@ class Entry:
         self.modified = headers.get(b"last-modified") or headers.get(b"date")
         self.fresh_until = 0.0 if terms.validate or self.parts is not None else self.base + terms.lifetime
         return 2 * (len(self.fields.wire) - before)
+
+    def _take(self, like: Entry) -> int:
+        """What :meth:`renew` did for another entry."""
+        self.said, self.told = like.said, like.told
+        self.fields, self.not_modified = like.fields, like.not_modified
+        self.etag, self.last_modified, self.modified = like.etag, like.last_modified, like.modified
+        self.terms, self.base, self.fresh_until = like.terms, like.base, like.fresh_until
+        return 2 * len(self.fields.wire)
 
     def expire(self, now: float) -> int:
         """End its freshness at this wall time, and leave the rest of its terms alone: a soft purge.

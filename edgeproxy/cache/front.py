@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from edgeproxy.cache import policy
-from edgeproxy.cache.answer import covered, from_entry
+from edgeproxy.cache.answer import HIT, HIT_ON_DISK, covered, from_entry
 from edgeproxy.cache.bypass import OTHER_METHOD
 from edgeproxy.cache.directives import NONE, of_request
 from edgeproxy.cache.entry import Entry
@@ -14,6 +14,7 @@ from edgeproxy.cache.landing import Store
 from edgeproxy.cache.lookup import Fetch, Lookup
 from edgeproxy.cache.no_vary_search import parse
 from edgeproxy.cache.parts import passing_key
+from edgeproxy.cache.passed import Passed
 from edgeproxy.cache.rules import Rules
 from edgeproxy.cache.unsafe import Invalidation
 from edgeproxy.errors import EdgeError, Kind
@@ -22,7 +23,6 @@ from edgeproxy.http.loops import was_here
 from edgeproxy.http.message import Response
 from edgeproxy.pipeline.exchange import Exchange
 
-HIT_ON_DISK: Final = b"hit; detail=l2"  # RFC 9211 §2.8: which tier had it
 HIT_STALE: Final = b"hit; detail=stale"
 
 
@@ -63,13 +63,13 @@ class Front:
         key = self._recipe.of(x)
         resource = self._resources.get(key)
         entry = None if resource is None else resource.selected(headers)
-        verdict = b"hit"
+        verdict = HIT
         if entry is None:
             entry = self._tiers.below(key, headers) or self._same_search(key, headers)
             if entry is None:
                 self._miss(x, key, None, b"uri-miss" if resource is None else b"vary-miss")
                 return None
-            verdict = HIT_ON_DISK if entry.key == key else b"hit"
+            verdict = HIT_ON_DISK if entry.key == key else HIT
         now = self._wall()
         if now >= entry.fresh_until or b"cache-control" in headers or b"pragma" in headers:
             newer = self._tiers.newer(entry, headers) if now >= entry.fresh_until > 0 else None
@@ -115,13 +115,14 @@ class Front:
             raise EdgeError(Kind.LOOP, "edge")  # it would wait for the very fetch that it is
         headers = request.headers
         in_part = b"range" in headers and (entry is None or entry.parts is not None)
+        passing = passing_key(key) if in_part else key
         if request.length or not OTHER_METHOD.isdisjoint(headers) or b"upgrade" in headers:
             x.verdict = b"fwd=bypass"
         elif request.method == b"HEAD":
             x.verdict = b"fwd=" + reason
             if entry is not None and entry.parts is None:
                 x.lookup = Confirmation(self._rules, entry, reason)
-        elif entry is None and (passing_key(key) if in_part else key) in self._passing:
-            x.verdict = b"fwd=" + reason
+        elif entry is None and passing in self._passing:
+            x.lookup = Passed(self._rules, passing, reason)
         else:
             x.lookup = Lookup(self._rules, key, entry, reason, part=in_part)

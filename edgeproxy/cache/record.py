@@ -78,8 +78,22 @@ def of_entry(entry: Entry, began: float, length: int, chunk: int, digests: tuple
     )
 
 
-def to_entry(record: Record, body: bytes | None) -> Entry:
-    """The entry a head was made of, with its body, or without one where that is read elsewhere."""
+def to_entry(record: Record, body: bytes | None, like: Entry | None = None) -> Entry:
+    """The entry a head was made of, with its body, or without one where that is read elsewhere. ``like`` is one that
+    this very record gave before."""
+    if like is not None:
+        return Entry(
+            record.key,
+            record.vary,
+            record.variant,
+            record.status,
+            record.headers,
+            like.terms,
+            0.0,
+            body=body,
+            tags=record.tags,
+            like=like,
+        )
     terms = record.terms
     if record.expired:
         terms = terms._replace(lifetime=terms.lifetime + 1)  # it will be ended anew

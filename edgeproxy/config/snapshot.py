@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from edgeproxy.http.message import Request, Response
@@ -25,7 +24,6 @@ class Origin(Protocol):
         """The origin's answer to the exchange's request. Raises EdgeError."""
 
 
-@dataclass(frozen=True, slots=True)
 class Route:
     """One route, ready to run.
 
@@ -33,13 +31,18 @@ class Route:
     alone selects.
     """
 
-    name: str
-    chain: Chain
-    origin: Origin
-    partition: bytes = b""
+    __slots__ = ("chain", "name", "origin", "partition")
+
+    def __init__(self, name: str, chain: Chain, origin: Origin, partition: bytes = b"") -> None:
+        self.name = name
+        self.chain = chain
+        self.origin = origin
+        self.partition = partition
+
+    def __repr__(self) -> str:
+        return f"<Route {self.name}>"
 
 
-@dataclass(frozen=True, slots=True)
 class Snapshot:
     """Everything an exchange needs to know of the configuration.
 
@@ -47,11 +50,24 @@ class Snapshot:
     next snapshot takes over those that stay the same, with their state.
     """
 
-    config: Config
-    router: Router
-    unrouted: Route
-    pools: dict[str, Pool]
-    stages: dict[str, Middleware]
+    __slots__ = ("config", "pools", "router", "stages", "unrouted")
+
+    def __init__(
+        self,
+        config: Config,
+        router: Router,
+        unrouted: Route,
+        pools: dict[str, Pool],
+        stages: dict[str, Middleware],
+    ) -> None:
+        self.config = config
+        self.router = router
+        self.unrouted = unrouted
+        self.pools = pools
+        self.stages = stages
 
     def route(self, request: Request) -> Route:
         return self.router.match(request) or self.unrouted
+
+    def __repr__(self) -> str:
+        return f"<Snapshot {len(self.pools)} pools, {len(self.stages)} stages>"

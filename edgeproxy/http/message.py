@@ -116,12 +116,12 @@ NO_FIELDS: Final = FieldBlock({})
 
 
 class Response:
-    """An answer. Its fields stand in two layers: a shared block that is never written to (a stored answer's), and its
-    own on top, so that a stage can change one answer and never the stored one. Stages use the methods; ``shared`` and
-    ``own`` are there for what writes heads.
+    """An answer. Its fields stand in layers: a shared block that is never written to (a stored answer's), a second one
+    of other names (``stamp``: what changes from one answer to the next), and its own on top, so that a stage can change
+    one answer and never the stored one. Stages use the methods; the layers are there for what writes heads.
     """
 
-    __slots__ = ("body", "filters", "own", "shared", "status")
+    __slots__ = ("body", "filters", "own", "shared", "stamp", "status")
 
     def __init__(
         self,
@@ -129,46 +129,52 @@ class Response:
         headers: Headers | None = None,
         body: bytes | Body = b"",
         shared: FieldBlock = NO_FIELDS,
+        stamp: FieldBlock = NO_FIELDS,
     ) -> None:
         self.status = status
         self.body = body
         self.filters: list[BodyFilter] | None = None
         self.own: Headers = {} if headers is None else headers
         self.shared = shared
+        self.stamp = stamp
 
     def get(self, name: bytes, default: bytes | None = None) -> bytes | None:
-        value = self.own.get(name)
-        return self.shared.fields.get(name, default) if value is None else value
+        for layer in (self.own, self.stamp.fields, self.shared.fields):
+            value = layer.get(name)
+            if value is not None:
+                return value
+        return default
 
     def set(self, name: bytes, value: bytes) -> None:
         """Set a field in place of what stood there; ``name`` in lower case."""
-        if name in self.shared.fields:
+        if name in self.shared.fields or name in self.stamp.fields:
             self._flatten()
         self.own[name] = value
 
     def add(self, name: bytes, value: bytes) -> None:
         """Add a field line beside what stands there."""
-        if name in self.shared.fields:
+        if name in self.shared.fields or name in self.stamp.fields:
             self._flatten()
         add(self.own, name, value)
 
     def drop(self, name: bytes) -> None:
-        if name in self.shared.fields:
+        if name in self.shared.fields or name in self.stamp.fields:
             self._flatten()
-        self.own.pop(name, None)
+        if name in self.own:
+            del self.own[name]
 
     def headers(self) -> Headers:
         """All fields, as a dict of the caller's own."""
-        return self.shared.fields | self.own
+        return self.shared.fields | self.stamp.fields | self.own
 
     def replace(self, headers: Headers) -> None:
         """Take ``headers`` in place of all fields."""
-        self.shared = NO_FIELDS
+        self.shared = self.stamp = NO_FIELDS
         self.own = headers
 
     def wire(self) -> bytes:
         """The field lines as HTTP/1.1 writes them."""
-        return self.shared.wire + serialize(self.own)
+        return b"%b%b%b" % (self.shared.wire, self.stamp.wire, serialize(self.own))
 
     def filter(self, feed: BodyFilter) -> None:
         """Put a body filter behind those already there; whoever adds one also drops Content-Length."""
@@ -177,8 +183,7 @@ class Response:
         self.filters.append(feed)
 
     def _flatten(self) -> None:
-        self.own = self.shared.fields | self.own
-        self.shared = NO_FIELDS
+        self.replace(self.headers())
 
     def __repr__(self) -> str:
         return f"<Response {self.status} {self.headers()!r}>"

@@ -82,12 +82,14 @@ class Authority:
         self.authority = authority
 
 
-_authorities: Final[dict[tuple[bytes, bytes], Authority]] = {}
+_clear: Final[dict[bytes, Authority]] = {}
+_secure: Final[dict[bytes, Authority]] = {}
 
 
 def parse_authority(value: bytes, scheme: bytes) -> Authority:
     """A Host field's value (RFC 9110 §7.2). Raises EdgeError(BAD_REQUEST)."""
-    known = _authorities.get((value, scheme))
+    memo = _secure if scheme == b"https" else _clear
+    known = memo.get(value)
     if known is not None:
         return known
     match = _HOST.fullmatch(value.rstrip(b" \t").lower())
@@ -103,9 +105,9 @@ def parse_authority(value: bytes, scheme: bytes) -> Authority:
         raise _bad("an invalid port in Host")
     host = name.rstrip(b".") if name != b"." else name
     authority = host + b":" + port if port and port != _DEFAULT_PORT.get(scheme) else host
-    if len(_authorities) >= _MEMO_LIMIT:
-        _authorities.clear()
-    parsed = _authorities[value, scheme] = Authority(host, authority)
+    if len(memo) >= _MEMO_LIMIT:
+        memo.clear()
+    parsed = memo[value] = Authority(host, authority)
     return parsed
 
 

@@ -93,6 +93,7 @@ def _write_fields(response: Response, wall: Callable[[], float], pieces: list[by
         if b"date" not in own and b"date" not in shared.fields:
             own[b"date"] = format_date(wall())
     pieces.append(shared.wire)
+    pieces.append(response.stamp.wire)
     write(own, pieces)
 
 

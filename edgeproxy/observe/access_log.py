@@ -129,15 +129,14 @@ def _combined_lines(redact: Callable[[bytes], bytes]) -> Lines:
             if wall - second >= 1 or wall < second:
                 second = int(wall)
                 now = time.gmtime(second)
-                stamp = time.strftime(f"%d/{_MONTHS[now.tm_mon - 1]}/%Y:%H:%M:%S +0000", now)
+                stamp = time.strftime(f' - - [%d/{_MONTHS[now.tm_mon - 1]}/%Y:%H:%M:%S +0000] "', now)
             request = x.request
             fields = request.headers
             method = "GET" if request.method == b"GET" else words.of(request.method)
             version = "1.1" if request.version == b"1.1" else words.of(request.version)
             out.append(
-                f'{x.client or "unix:"} - - [{stamp}] "{method} {targets.of(request.target)}'
-                f' HTTP/{version}" {x.status} {x.sent} "{referers.of(fields.get(b"referer", b"-"))}"'
-                f' "{agents.of(fields.get(b"user-agent", b"-"))}"\n'
+                f'{x.client or "unix:"}{stamp}{method} {targets.of(request.target)} HTTP/{version}" {x.status} {x.sent}'
+                f' "{referers.of(fields.get(b"referer", b"-"))}" "{agents.of(fields.get(b"user-agent", b"-"))}"\n'
             )
         return "".join(out).encode("ascii", "replace")
 

@@ -65,6 +65,7 @@ class Exchange:
     content_type: the answer's, there from when the exchange is logged on; of a kept answer the one it was kept with.
     """
 
+    route: Route  # there from when the exchange begins
     id: bytes = b""
     bot: str = ""
     content_type: bytes = b""
@@ -85,7 +86,6 @@ class Exchange:
         self.peer = peer
         self.client = peer.address
         self.started = started
-        self.route: Route = _UNROUTED
         self.lookup: Detour | None = None
         self.response: Response | None = None
         self.claims: Mapping[str, Any] | None = None
@@ -100,6 +100,3 @@ class Exchange:
 
     def __repr__(self) -> str:
         return f"<Exchange {self.request!r} {self.response!r}>"
-
-
-_UNROUTED: Any = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from edgeproxy.http.message import Response
+from edgeproxy.http.message import NO_FIELDS, Response
 from edgeproxy.pipeline.exchange import Exchange
 
 _HSTS: Final = b"strict-transport-security"
@@ -46,9 +46,15 @@ class Seal:
             response.set(_HSTS, hsts)
 
     def _complete(self, response: Response) -> None:
-        """Apply what is lacking; a block of stored fields that holds the seal is remembered by itself."""
+        """Apply what is lacking; a block of stored fields that lacks nothing is remembered by itself."""
         shared = response.shared
-        if self._seal is not None and shared.fields.get(self._probe) is self._seal:
+        if shared is NO_FIELDS:
+            if self._seal is None or response.own.get(self._probe) is not self._seal:
+                self._apply(response)
+            return
+        trial = Response(response.status, shared=shared)
+        self._apply(trial)
+        if trial.shared is shared and not trial.own:
             shared.seal = self._seal
-        elif self._seal is None or response.own.get(self._probe) is not self._seal:
+        else:
             self._apply(response)

@@ -11,7 +11,8 @@ import pytest
 
 import edgeproxy
 import middleware
-from edgeproxy.cache import directives
+from edgeproxy.cache import answer, directives
+from edgeproxy.cache.entry import SAID
 from edgeproxy.errors import EdgeError
 from edgeproxy.http import dates, headers, message, negotiate, target
 from edgeproxy.listener import heads
@@ -87,5 +88,12 @@ def test_hosts_are_remembered_up_to_a_number_and_no_long_ones() -> None:
         target.parse_authority(b"h%d.example" % number, b"http")
     with pytest.raises(EdgeError):
         target.parse_authority(LONG, b"http")
-    assert len(target._authorities) <= target._MEMO_LIMIT
-    assert max(len(value) for value, _ in target._authorities) <= 261
+    assert len(target._clear) <= target._MEMO_LIMIT
+    assert max(map(len, target._clear)) <= 261
+
+
+def test_what_hits_say_is_remembered_up_to_a_number() -> None:
+    for age in range(answer.STAMPS_KEPT + 10):
+        answer._stamp(SAID, answer.HIT, age)
+        answer._stamp(b"other; " + SAID, answer.HIT, age)
+    assert 0 < len(answer._stamps[answer.HIT]) <= answer.STAMPS_KEPT

@@ -11,10 +11,13 @@ from edgeproxy.errors import EdgeError
 from edgeproxy.http.framing import frame, plain
 from edgeproxy.http.headers import Headers, add, lower_name
 from edgeproxy.http.message import Request
-from edgeproxy.listener.plain import LINE_LONGEST, LINES_KEPT, Reader
+from edgeproxy.listener.plain import ALIKE_MOST, BEGINNINGS_KEPT, LINE_LONGEST, LINES_KEPT, WINDOW, Reader
 
 HEAD = b"GET /a/b?c=1 HTTP/1.1\r\nHost: example.com\r\nAccept: */*\r\nUser-Agent: Tested/1.0\r\n\r\n"
+# What a browser's heads begin with: long enough to be found by its first bytes.
+BEGINNING = b"".join(name + b": " + name * 9 + b"\r\n" for name in (b"Sec-CH-UA", b"User-Agent", b"X-Thing", b"Accept"))
 NAMES = (
+    *(b"Sec-CH-UA", b"cookie"),
     *(b"Host", b"host", b"Accept", b"User-Agent", b"Cookie", b"Referer", b"Range", b"Authorization", b"X-Thing"),
     *(b"Connection", b"Content-Length", b"Transfer-Encoding", b"Upgrade", b"Expect", b"TE", b"Trailer", b"Keep-Alive"),
     *(b"X-Forwarded-For", b"Forwarded", b"X-Real-IP", b"Proxy-Connection", b"If-None-Match"),
@@ -80,6 +83,21 @@ def same_as_llhttp(reader: Reader, data: bytes) -> bool:
             outcomes.append((error.kind, error.detail))
     assert outcomes[0] == outcomes[1]
     return True
+
+
+def test_a_beginning_is_taken_whole_and_never_what_is_not_all_of_it() -> None:
+    reader = Reader()
+    own = b"Referer: http://a/\r\nCookie: a=b\r\n"
+    for fields in (own, own, b"", own.replace(b"/a/", b"/b/"), b"Range: bytes=0-1\r\n"):
+        assert same_as_llhttp(reader, b"GET / HTTP/1.1\r\n" + BEGINNING + b"Host: a\r\n" + fields + b"\r\n")
+    assert len(reader._beginnings) == 1
+    (beginning,) = reader._beginnings[BEGINNING[:WINDOW]]
+    assert beginning.sent == BEGINNING + b"Host: a\r\n"
+    for end in (b"Accept: again\r\n", b" folded\r\n", b": nameless\r\n", b"\r\n"):
+        assert not same_as_llhttp(reader, b"GET / HTTP/1.1\r\n" + beginning.sent + end + b"\r\n")
+    assert not same_as_llhttp(reader, b"GET / HTTP/1.1\r\n" + beginning.sent[:-2] + b"\r\n\r\n".replace(b"\r", b"", 1))
+    changed = beginning.sent.replace(b"Host: a", b"Host: b")
+    assert same_as_llhttp(reader, b"GET / HTTP/1.1\r\n" + changed + b"\r\n")
 
 
 def test_a_browsers_head_is_taken_first_and_again() -> None:
@@ -154,12 +172,20 @@ starts = st.builds(
 )
 
 
-@given(heads=st.lists(st.tuples(starts, st.lists(lines, max_size=6)), min_size=1, max_size=4), cut=st.integers(0, 30))
-@example(heads=[(b"GET / HTTP/1.1\r\n", [b"Host: a\r\n", b"Accept: b\r\n", b"Accept: b\r\n"])], cut=0)
-def test_what_is_taken_llhttp_reads_the_same(heads: list[tuple[bytes, list[bytes]]], cut: int) -> None:
+@given(
+    heads=st.lists(st.tuples(starts, st.lists(lines, max_size=6)), min_size=1, max_size=4),
+    beginning=st.sampled_from([b"", BEGINNING, BEGINNING + b"Host: a\r\n"]),
+    cut=st.integers(0, 30),
+)
+@example(heads=[(b"GET / HTTP/1.1\r\n", [b"Host: a\r\n", b"Accept: b\r\n", b"Accept: b\r\n"])], beginning=b"", cut=0)
+def test_what_is_taken_llhttp_reads_the_same(
+    heads: list[tuple[bytes, list[bytes]]], beginning: bytes, cut: int
+) -> None:
     reader = Reader()
+    for _ in range(2):  # lines are learned first, and then what begins a head
+        same_as_llhttp(reader, b"GET / HTTP/1.1\r\n" + beginning + b"\r\n")
     for start, fields in heads:
-        data = start + b"".join(fields) + b"\r\n"
+        data = start + beginning + b"".join(fields) + b"\r\n"
         same_as_llhttp(reader, data)
         same_as_llhttp(reader, data[: len(data) - cut])
 
@@ -169,12 +195,26 @@ def test_what_is_remembered_has_a_bound_and_holds_no_secret() -> None:
     reader = Reader()
     for number in range(LINES_KEPT + 10):
         assert same_as_llhttp(reader, HEAD.replace(b"/a/b", b"/%d" % number).replace(b"Tested", b"Tested%d" % number))
+    many = [b"GET / HTTP/1.1\r\nHost: h%d\r\n%b\r\n" % (number, BEGINNING) for number in range(BEGINNINGS_KEPT + 10)]
+    for head in many:
+        assert same_as_llhttp(reader, head)
+    assert not reader._beginnings
+    alike = [b"GET / HTTP/1.1\r\n%bHost: h%d\r\n\r\n" % (BEGINNING, number) for number in range(2 * ALIKE_MOST)]
+    for head in (*many, *alike):
+        assert same_as_llhttp(reader, head)
+    assert len(reader._beginnings) <= BEGINNINGS_KEPT
+    assert max(map(len, reader._beginnings.values())) == ALIKE_MOST
     assert len(reader._lines) <= LINES_KEPT
     assert len(reader._request_lines) <= LINES_KEPT
     long = b"x" * LINE_LONGEST
     assert same_as_llhttp(reader, HEAD.replace(b"/a/b", b"/" + long).replace(b"*/*", long))
-    secret = b"Authorization: Bearer t0k3n\r\nCookie: session=1"
-    assert same_as_llhttp(reader, HEAD.replace(b"Accept: */*", secret))
+    secret = b"Authorization: Bearer t0k3n\r\nCookie: session=1\r\nReferer: /s3cret"
+    for _ in range(3):
+        assert same_as_llhttp(reader, HEAD.replace(b"Accept: */*", secret))
+        lower = secret.replace(b"Cookie", b"cookie")
+        assert same_as_llhttp(reader, b"GET / HTTP/1.1\r\nHost: own\r\n%b%b\r\n\r\n" % (BEGINNING, lower))
+    begun = [beginning for alike in reader._beginnings.values() for beginning in alike]
+    assert not [one for one in begun if b"t0k" in one.sent or b"session" in one.sent or b"s3cret" in one.sent]
     assert not [
         line
         for line in (*reader._lines, *reader._request_lines)
