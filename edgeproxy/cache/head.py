@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from edgeproxy.cache import key as cache_key
 from edgeproxy.cache.collapse import Flight
 from edgeproxy.cache.entry import Entry
@@ -16,6 +18,8 @@ from edgeproxy.pipeline.exchange import Exchange
 
 class Confirmation:
     """A HEAD on its way to the origin, while ``entry`` is stored and was not good enough, for the ``reason`` given."""
+
+    keeps: ClassVar[bool] = False
 
     def __init__(self, rules: Rules, entry: Entry, reason: bytes) -> None:
         self._rules = rules

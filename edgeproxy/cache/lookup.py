@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Final
+from typing import ClassVar, Final
 
 from edgeproxy.cache import policy, vary
 from edgeproxy.cache.answer import from_entry
@@ -38,6 +38,8 @@ _NOT_ASKED: Final = OTHER_METHOD.union(_CONDITIONS)
 
 class Lookup:
     """One exchange's miss: what was asked for, what stale entry is there, and why it did not do."""
+
+    keeps: ClassVar[bool] = True
 
     def __init__(self, rules: Rules, key: bytes, entry: Entry | None, reason: bytes, *, part: bool = False) -> None:
         """``part``: the client asks for a part, and its Range is sent on."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from edgeproxy.cache.landing import Store
 from edgeproxy.cache.lookup import Fetch
 from edgeproxy.cache.rules import Rules
@@ -12,6 +14,8 @@ from edgeproxy.pipeline.exchange import Exchange
 class Passed:
     """A request that nobody waits for, and whose answer is not kept: it was asked with the client's own conditions. But
     ``passing``, its key among those that pass, ends with the first answer that could have been."""
+
+    keeps: ClassVar[bool] = False
 
     def __init__(self, rules: Rules, passing: bytes, reason: bytes) -> None:
         self._rules = rules

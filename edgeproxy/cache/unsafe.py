@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from edgeproxy.cache import groups
 from edgeproxy.cache import key as cache_key
 from edgeproxy.cache.bypass import OTHER_METHOD
@@ -17,6 +19,8 @@ from edgeproxy.pipeline.exchange import Exchange
 
 class Invalidation:
     """An unsafe request on its way: once it has succeeded, what is stored for its target is out of date."""
+
+    keeps: ClassVar[bool] = False
 
     def __init__(self, rules: Rules) -> None:
         self._rules = rules

@@ -22,7 +22,7 @@ async def is_missing(x: Exchange) -> bool:
         if response is not None:
             _close(response)
             return False
-    return x.lookup is not None
+    return x.lookup is not None and x.lookup.keeps
 
 
 async def bring(x: Exchange) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol
 
 from edgeproxy.http.headers import Headers
 from edgeproxy.http.message import Request, Response
@@ -35,7 +35,10 @@ class Peer(NamedTuple):
 
 
 class Detour(Protocol):
-    """A way to the origin with something to be done on it: how the cache takes part in a fetch."""
+    """A way to the origin with something to be done on it: how the cache takes part in a fetch. ``keeps``: what comes
+    that way may be kept."""
+
+    keeps: ClassVar[bool]
 
     async def fetch(
         self,
