@@ -10,9 +10,10 @@ import pytest
 
 from edgeproxy.cache.disk_batch import Batch
 from edgeproxy.cache.disk_layout import CHUNK, PIECE, PREFIX, piece_key, place, variant_of
-from edgeproxy.cache.disk_store import DamagedError, Store
+from edgeproxy.cache.disk_store import HEAD_LONGEST, HEADS_KEPT, DamagedError, Store
+from edgeproxy.cache.entry import Entry
 from edgeproxy.cache.record import to_entry
-from tests.support.disk import body_of, environment, item, stored, write
+from tests.support.disk import NOW, body_of, environment, item, stored, write
 
 KEY = b"http://a.example/"
 
@@ -69,8 +70,50 @@ def test_another_answer_in_its_place_is_not_taken_for_it(store: Store) -> None:
     assert store.find(KEY + b"1", {}, 100) is None
 
 
-def test_a_damaged_head_is_told_from_none(store: Store) -> None:
+def test_a_head_that_was_read_before_is_what_lies_there_now(store: Store) -> None:
     write(store, stored(KEY))
+    first, again = store.find(KEY, {}, 100), store.find(KEY, {}, 100)
+    assert first is not None
+    assert again is not None
+    assert again.known is first.known
+    write(store, stored(KEY, etag=b'"2"'), began=NOW + 1)
+    changed = store.find(KEY, {}, 100)
+    assert changed is not None
+    assert changed.record.headers[b"etag"] == b'"2"'
+
+
+def test_entries_of_one_head_are_as_if_each_was_read(store: Store) -> None:
+    told = stored(KEY, tags=(b"t",))
+    told.renew(told.told | {b"last-modified": b"Sun, 06 Nov 1994 08:49:37 GMT"}, told.terms, NOW)
+    write(store, told)
+    found = store.find(KEY, {}, 100)
+    assert found is not None
+    known = found.known
+    for body in (b"hello", None):
+        first, second, read = known.entry(body), known.entry(body), to_entry(found.record, body)
+        first.expire(NOW + 5)
+        first.renew({b"etag": b'"3"'}, first.terms, NOW + 6)
+        for name in (*Entry.__slots__,):
+            if name not in {"fields", "not_modified"}:
+                assert getattr(second, name) == getattr(read, name), name
+        assert (second.fields.wire, second.not_modified.wire) == (read.fields.wire, read.not_modified.wire)
+
+
+@pytest.mark.interpreted
+def test_heads_are_remembered_up_to_a_number_and_no_long_ones(store: Store) -> None:
+    write(store, *(stored(KEY + b"%d" % number) for number in range(HEADS_KEPT + 5)))
+    write(store, stored(KEY, etag=b'"%b"' % (b"x" * HEAD_LONGEST)))
+    for number in range(HEADS_KEPT + 5):
+        store.find(KEY + b"%d" % number, {}, 100)
+    assert store.find(KEY, {}, 100) is not None
+    assert 0 < len(store._known) <= HEADS_KEPT
+    assert max(len(known.packed) for known in store._known.values()) <= HEAD_LONGEST
+
+
+@pytest.mark.parametrize("read_before", [False, True])
+def test_a_damaged_head_is_told_from_none(store: Store, read_before: bool) -> None:
+    write(store, stored(KEY))
+    assert not read_before or store.find(KEY, {}, 100) is not None
     head = place(KEY) + variant_of(b"")
     with store.environment.begin(write=True) as transaction:
         value = transaction.get(head, db=store.heads)
