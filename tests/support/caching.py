@@ -8,24 +8,22 @@ from typing import Any
 from edgeproxy.clock import ManualClock
 from edgeproxy.http.headers import Headers
 from edgeproxy.http.message import Request, Response
-from edgeproxy.pipeline.chain import compile_chain
 from edgeproxy.pipeline.exchange import Exchange
 from edgeproxy.pipeline.runner import serve
 from middleware.cache import Cache
-from tests.support.stages import Client, exchange, services, stage
+from tests.support.stages import Client, exchange, route, services, stage
 
 
 class Edge:
     """One cache stage in front of an origin that a test scripts."""
 
     name = "origin"
-    partition = b""
 
     def __init__(self, **config: Any) -> None:
         self.clock = ManualClock()
         lent = services(self.clock)
         self.tiers = lent.cache
-        self.chain = compile_chain([stage(Cache, config, lent)])
+        self.route = route([stage(Cache, config, lent)], self)
         self.asked: list[Request] = []
         self.hints: list[tuple[int, Headers]] = []  # interim answers before each answer
         self.answer: Callable[[Request], Awaitable[Response]] = self.plain
@@ -43,14 +41,10 @@ class Edge:
     def start(self, method: bytes = b"GET", target: bytes = b"/", **fields: bytes) -> Client:
         headers = {name.replace("_", "-").encode(): value for name, value in fields.items()}
         x = exchange(target, headers, method=method, authority=b"a.test", started=0.0)
-        x.route = self  # type: ignore[assignment]
+        x.route = self.route
         client = Client()
         serve(x, client)
         return client
-
-    @property
-    def origin(self) -> Edge:
-        return self
 
     async def get(self, target: bytes = b"/", **fields: bytes) -> Client:
         return await self.start(target=target, **fields).done()

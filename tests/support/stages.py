@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterable
-from types import SimpleNamespace
-from typing import Any, TypeVar, cast
+from collections.abc import Callable, Coroutine, Iterable, Sequence
+from typing import Any, TypeVar
 
 import aiohttp
 
 from edgeproxy.cache.tiers import Tiers
 from edgeproxy.clock import Clock, ManualClock
+from edgeproxy.config.compile import NoRoute
+from edgeproxy.config.snapshot import Origin, Route
 from edgeproxy.http.headers import Headers, from_pairs
 from edgeproxy.http.message import Request, Response
 from edgeproxy.observe.metrics import Metrics
+from edgeproxy.pipeline.chain import LogHook, compile_chain
 from edgeproxy.pipeline.exchange import Exchange, Peer
 from edgeproxy.pipeline.middleware import Middleware, Services
 
@@ -52,6 +54,18 @@ def stage(kind: type[M], settings: dict[str, Any] | None = None, lent: Services 
     return kind(kind.Config.model_validate(settings or {}), lent or services())
 
 
+def route(
+    stages: Sequence[Middleware] = (),
+    origin: Origin | None = None,
+    *,
+    name: str = "site",
+    log: Sequence[LogHook] = (),
+    partition: bytes = b"",
+) -> Route:
+    """A route through these stages; without an origin it is the one that has none."""
+    return Route(name, compile_chain(stages, log), origin or NoRoute(), partition)
+
+
 def exchange(
     target: bytes = b"/",
     headers: Iterable[tuple[bytes, bytes]] | dict[bytes, bytes] = (),
@@ -68,7 +82,7 @@ def exchange(
     host = authority.partition(b":")[0]
     request = Request(method, target, fields, authority=authority, host=host, scheme=scheme, path=path, query=query)
     x = Exchange(request, Peer(client, 40_000, "", "198.51.100.1", None), started)
-    x.route = cast("Any", SimpleNamespace(name="site", partition=b""))
+    x.route = route()
     return x
 
 

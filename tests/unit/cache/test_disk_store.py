@@ -82,6 +82,7 @@ def test_a_head_that_was_read_before_is_what_lies_there_now(store: Store) -> Non
     assert changed.record.headers[b"etag"] == b'"2"'
 
 
+@pytest.mark.interpreted
 def test_entries_of_one_head_are_as_if_each_was_read(store: Store) -> None:
     told = stored(KEY, tags=(b"t",))
     told.renew(told.told | {b"last-modified": b"Sun, 06 Nov 1994 08:49:37 GMT"}, told.terms, NOW)

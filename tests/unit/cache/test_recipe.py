@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -20,10 +18,9 @@ from edgeproxy.cache.recipe import (
     compose,
     device,
 )
-from edgeproxy.config.snapshot import Route
-from tests.support.stages import CHROME, exchange
+from tests.support.stages import CHROME, exchange, route
 
-BETA = Route("beta", cast("Any", None), cast("Any", None), b"beta")
+BETA = route(name="beta", partition=b"beta")
 
 
 def keyed(recipe: Recipe, target: bytes = b"/", authority: bytes = b"a.example", **fields: bytes) -> bytes:
@@ -247,5 +244,5 @@ def test_parts_of_a_request_that_no_url_holds_are_left_alone() -> None:
     """``OPTIONS *`` has no path; whatever asks for its key gets one."""
     x = exchange(b"*", method=b"OPTIONS")
     assert compose(device=True).of(x).startswith(b"http://www.example.com*#")
-    x.route = Route("all", cast("Any", None), cast("Any", None))
+    x.route = route()
     assert PLAIN.of(x) == b"http://www.example.com*"

@@ -10,11 +10,10 @@ from pydantic import ValidationError
 from edgeproxy.clock import ManualClock
 from edgeproxy.errors import EdgeError, Kind
 from edgeproxy.http.message import Response
-from edgeproxy.pipeline.chain import compile_chain
 from edgeproxy.pipeline.exchange import Exchange
 from edgeproxy.pipeline.runner import serve
 from middleware.cache import Cache
-from tests.support.stages import Client, exchange, services, stage
+from tests.support.stages import Client, exchange, route, services, stage
 
 MODIFIED = b"Fri, 15 Jan 2027 07:58:20 GMT"  # 100 s before the clock's start
 
@@ -22,13 +21,11 @@ MODIFIED = b"Fri, 15 Jan 2027 07:58:20 GMT"  # 100 s before the clock's start
 class Site:
     """An origin behind a cache stage with these settings."""
 
-    name = "site"
-    partition = b""
+    name = "origin"
 
     def __init__(self, headers: dict[bytes, bytes] | None = None, body: bytes = b"body", **settings: Any) -> None:
         self.clock = ManualClock()
-        self.chain = compile_chain([stage(Cache, settings, services(self.clock))])
-        self.origin = self
+        self.route = route([stage(Cache, settings, services(self.clock))], self)
         self.headers = headers or {b"cache-control": b"max-age=60"}
         self.body = body
         self.down = False
@@ -44,7 +41,7 @@ class Site:
 
     async def get(self, target: bytes = b"/", **fields: bytes) -> Client:
         x = exchange(target, {name.replace("_", "-").encode(): value for name, value in fields.items()})
-        x.route = self  # type: ignore[assignment]
+        x.route = self.route
         client = Client()
         serve(x, client)
         return await client.done()

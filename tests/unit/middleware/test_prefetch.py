@@ -10,14 +10,13 @@ import pytest
 from edgeproxy.clock import ManualClock
 from edgeproxy.errors import EdgeError, Kind
 from edgeproxy.http.message import Request, Response
-from edgeproxy.pipeline.chain import compile_chain
 from edgeproxy.pipeline.exchange import Exchange
 from edgeproxy.pipeline.middleware import Services
 from edgeproxy.pipeline.runner import serve
 from middleware.access_rules import AccessRules
 from middleware.cache import Cache
 from middleware.prefetch import AGAIN, QUEUE, Prefetch
-from tests.support.stages import Client, exchange, services, stage
+from tests.support.stages import Client, exchange, route, services, stage
 
 HTML = {b"content-type": b"text/html; charset=utf-8", b"cache-control": b"max-age=600"}
 ASSET = {b"content-type": b"text/css", b"cache-control": b"max-age=600"}
@@ -26,13 +25,12 @@ ASSET = {b"content-type": b"text/css", b"cache-control": b"max-age=600"}
 class Node:
     """One route with prefetch and a cache in front of an origin that a test scripts."""
 
-    name = "site"
-    partition = b""
+    name = "origin"
 
     def __init__(self, *guards: Any, **settings: Any) -> None:
         self.clock = ManualClock()
         lent = services(self.clock)
-        lent = Services(lent.clock, lent.metrics, lent.cache, lent.http, route=lambda _: self)  # type: ignore[arg-type, return-value]
+        lent = Services(lent.clock, lent.metrics, lent.cache, lent.http, route=lambda _: self.route)
         self.tiers = lent.cache
         self.counter = lent.metrics.counter("edgeproxy_prefetch_total", "", ("outcome",))
         self.answers: dict[bytes, dict[bytes, bytes]] = {}
@@ -40,11 +38,7 @@ class Node:
         self.gate: asyncio.Event | None = None
         self.at_once = self.most_at_once = 0
         stages = [*(stage(kind, given, lent) for kind, given in guards), stage(Prefetch, settings, lent)]
-        self.chain = compile_chain([*stages, stage(Cache, {}, lent)])
-
-    @property
-    def origin(self) -> Node:
-        return self
+        self.route = route([*stages, stage(Cache, {}, lent)], self)
 
     async def fetch(self, x: Exchange) -> Response:
         target = x.request.target
@@ -63,7 +57,7 @@ class Node:
     async def get(self, target: bytes, authority: bytes = b"a.test", **fields: bytes) -> Client:
         headers = {name.replace("_", "-").encode(): value for name, value in fields.items()}
         x = exchange(target, headers, authority=authority, started=0.0)
-        x.route = self  # type: ignore[assignment]
+        x.route = self.route
         client = Client()
         serve(x, client)
         await client.done()

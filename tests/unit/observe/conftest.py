@@ -2,10 +2,7 @@ import pytest
 
 from edgeproxy.http.message import Request, Response
 from edgeproxy.pipeline.exchange import Exchange, Peer
-
-
-class Route:
-    name = "site"
+from tests.support.stages import route
 
 
 @pytest.fixture
@@ -15,7 +12,7 @@ def exchange():
     def make(target=b"/", headers=None, method=b"GET", status=200, **attributes):
         request = Request(method, target, headers or {}, host=b"example.com", authority=b"example.com")
         x = Exchange(request, Peer("192.0.2.1", 5000, "", "", None), attributes.pop("started", 100.0))
-        x.route = Route()
+        x.route = route()
         x.response = None if status is None else Response(status)
         x.status = status or 0
         for name, value in attributes.items():
@@ -41,12 +38,11 @@ def record():
         "tags": (),
     }
 
-    def make(target=b"/", headers=None, method=b"GET", host=b"example.com", route="site", started=100.0, **fields):
+    def make(target=b"/", headers=None, method=b"GET", host=b"example.com", name="site", started=100.0, **fields):
         assert usual.keys() >= fields.keys()
         request = Request(method, target, headers or {}, host=host, authority=host)
         x = Exchange(request, Peer("192.0.2.1", 5000, "", "", None), started)
-        x.route = Route()
-        x.route.name = route
+        x.route = route(name=name)
         for name, value in (usual | fields).items():
             setattr(x, name, value)
         return x

@@ -1,5 +1,4 @@
 import json
-from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
@@ -8,6 +7,7 @@ from hypothesis import strategies as st
 from edgeproxy.http.message import Request
 from edgeproxy.observe.access_log import LINE, formatter
 from edgeproxy.pipeline.exchange import Exchange, Peer
+from tests.support.stages import route
 
 OFFSET = 1_800_000_000.0 - 100.0
 HOSTILE = bytes(range(256)) + b'"}\n{"forged":1}\r\n\\" - - ['
@@ -95,7 +95,7 @@ def test_every_line_fits_an_atomic_write(record, shape, byte):
     long = byte * 40_000
     made = record(
         b"/?" + long, {b"user-agent": long, b"referer": long}, method=long, host=long, id=long,
-        client="2001:db8:1234:1234:1234:1234:1234:1234", route="r" * 64, endpoint="e" * 300, error="x" * 40,
+        client="2001:db8:1234:1234:1234:1234:1234:1234", name="r" * 64, endpoint="e" * 300, error="x" * 40,
         tags=("t" * 300,), verdict=b"fwd=vary-miss",
     )  # fmt: skip
     line = formatter(shape)([made], OFFSET)
@@ -122,7 +122,7 @@ def test_credentials_are_never_written(record, shape):
 @given(target=st.binary(max_size=300), agent=st.binary(max_size=300), host=st.binary(max_size=80))
 def test_json_lines_are_json_whatever_is_sent(target, agent, host):
     x = Exchange(Request(b"GET", target, {b"user-agent": agent}, host=host), Peer("192.0.2.1", 1, "", "", None), 100.0)
-    x.route = SimpleNamespace(name="site")
+    x.route = route()
     x.ended = 100.1
     line = formatter("json")([x], OFFSET)
     assert line.count(b"\n") == 1

@@ -9,17 +9,16 @@ import pytest
 from edgeproxy.errors import EdgeError, Kind
 from edgeproxy.http.message import Response
 from edgeproxy.pipeline.aside import bring, is_missing
-from edgeproxy.pipeline.chain import compile_chain
 from edgeproxy.pipeline.exchange import Exchange
 from edgeproxy.pipeline.middleware import Middleware
 from middleware.cache import Cache
 from tests.support.caching import Edge
-from tests.support.stages import exchange, services, stage
+from tests.support.stages import exchange, route, services, stage
 
 
 def asked(edge: Edge, target: bytes = b"/") -> Exchange:
     x = exchange(target, authority=b"a.test", started=0.0)
-    x.route = edge  # type: ignore[assignment]
+    x.route = edge.route
     return x
 
 
@@ -68,9 +67,8 @@ async def test_a_stage_that_answers_ends_it_and_nothing_is_logged(awaited: bool)
             return Response(401)
 
     edge, logged, lent = Edge(), list[Exchange](), services()
-    edge.chain = compile_chain(
-        [stage(SlowGuard if awaited else Guard, {}, lent), stage(Cache, {}, lent)], [logged.append]
-    )
+    guard = stage(SlowGuard if awaited else Guard, {}, lent)
+    edge.route = route([guard, stage(Cache, {}, lent)], edge, log=[logged.append])
     x = asked(edge)
     assert not await is_missing(x)
     assert not await bring(x)

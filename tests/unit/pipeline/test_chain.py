@@ -10,7 +10,7 @@ from edgeproxy.pipeline.chain import compile_chain
 from edgeproxy.pipeline.exchange import Exchange
 from edgeproxy.pipeline.middleware import Middleware, MiddlewareConfig
 from edgeproxy.pipeline.runner import serve
-from tests.support.stages import Client, exchange, services
+from tests.support.stages import Client, exchange, route, services
 
 SERVICES = services()
 METRICS = SERVICES.metrics
@@ -68,18 +68,11 @@ class Origin:
         return Response(200, {}, b"fetched")
 
 
-class FakeRoute:
-    def __init__(self, stages: list[Middleware]) -> None:
-        self.name = "r"
-        self.chain = compile_chain(stages, [lambda x: TRACE.append(f"ended {x.error}")])
-        self.origin = Origin()
-
-
 async def run(*stages: Middleware) -> tuple[Client, int]:
     """Returns the client and how many tasks it took."""
     TRACE.clear()
     x = exchange()
-    x.route = FakeRoute(list(stages))  # type: ignore[assignment]
+    x.route = route(stages, Origin(), log=[lambda x: TRACE.append(f"ended {x.error}")])
     client = Client()
     serve(x, client)
     await client.done()

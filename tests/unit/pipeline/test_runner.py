@@ -12,10 +12,9 @@ from edgeproxy.errors import EdgeError, Kind
 from edgeproxy.http.body import Body
 from edgeproxy.http.message import Response
 from edgeproxy.pipeline import runner
-from edgeproxy.pipeline.chain import compile_chain
 from edgeproxy.pipeline.exchange import Exchange
 from edgeproxy.pipeline.middleware import Middleware, MiddlewareConfig
-from tests.support.stages import Client, exchange, services
+from tests.support.stages import Client, exchange, route, services
 
 
 class Origin:
@@ -56,12 +55,10 @@ class Run:
     """One exchange through these stages, and what was logged of it."""
 
     def __init__(self, *stages: Middleware, origin: Origin | None = None) -> None:
-        self.name = "site"
         self.ended: list[str] = []
-        self.chain = compile_chain(stages, [lambda x: self.ended.append(x.error)])
         self.origin = origin or Origin()
         self.x = exchange()
-        self.x.route = self  # type: ignore[assignment]
+        self.x.route = route(stages, self.origin, log=[lambda x: self.ended.append(x.error)])
         self.client = Client()
         runner.serve(self.x, self.client)
 

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import re
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,11 +11,12 @@ from edgeproxy.config.schema import MatchConfig
 from edgeproxy.http.message import Request
 from edgeproxy.routing import match
 from edgeproxy.routing.match import Router
+from tests.support.stages import route
 
 
 def router(*matches: dict[str, Any]) -> Router:
     """Routes named by their place: r0, r1 …"""
-    return Router([(MatchConfig(**match), SimpleNamespace(name=f"r{i}")) for i, match in enumerate(matches)])  # type: ignore[misc]
+    return Router([(MatchConfig(**match), route(name=f"r{i}")) for i, match in enumerate(matches)])
 
 
 def request(path: str = "/", host: str = "www.example.com", method: str = "GET", **headers: str) -> Request:
@@ -25,8 +25,8 @@ def request(path: str = "/", host: str = "www.example.com", method: str = "GET",
 
 
 def taken(routes: Router, asked: Request) -> str | None:
-    route = routes.match(asked)
-    return None if route is None else route.name
+    found = routes.match(asked)
+    return None if found is None else found.name
 
 
 def test_no_route_matches() -> None:

@@ -11,12 +11,11 @@ from edgeproxy.observe.metrics import Metrics
 from edgeproxy.observe.record import Observer
 from edgeproxy.pipeline.exchange import Exchange, Peer
 from edgeproxy.supervisor.figures import DURATIONS, Figures, breakdown, figures, point, quantile, rates, since, stored
+from tests.support.stages import route
 
 
 class Node:
     """A worker's observer, and exchanges that end in it."""
-
-    name = "site"  # as a route
 
     def __init__(self) -> None:
         self.metrics = Metrics()
@@ -27,7 +26,7 @@ class Node:
         x = Exchange(
             Request(b"GET", b"/", {}, authority=b"a.test"), Peer("", 0, "", "", None), self.clock.monotonic() - 0.02
         )
-        x.route = self  # type: ignore[assignment]
+        x.route = route()
         x.response = Response(status, shared=FieldBlock({b"content-type": kind}))
         x.status, x.verdict, x.sent = status, verdict, sent
         self.observer.log(x)
