@@ -27,6 +27,9 @@ class Passed:
         rules = self._rules
         x.verdict = b"fwd=" + self._reason
         response = await fetch(x)
+        control = response.get(b"cache-control", b"") or b""
+        if control.find(b"no-store") >= 0 or control.find(b"private") >= 0:
+            return response  # the usual reasons, known without a closer look
         if rules.fits(response) and rules.storable(x, response.status, response.headers()):
             rules.tiers.passing.discard(self._passing)
         return response
