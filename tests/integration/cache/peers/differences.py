@@ -171,7 +171,7 @@ def _left_by_us(sides: Sides, b: int) -> str | None:
         return "max-age=0 within a second"
     if began.told.status >= 400 and oracle.lifetime(sequence, b) > 300:
         return "an error does not live long"
-    if any(_of_no_use(sequence, number) for number in range(b) if sides.ours[number].asked):
+    if any(_of_no_use(sequence, number) for number in range(b + 1) if sides.ours[number].asked):
         return "passes for a while"
     return None
 
