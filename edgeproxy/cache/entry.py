@@ -13,8 +13,9 @@ from edgeproxy.cache.source import Source
 from edgeproxy.http.headers import Headers
 from edgeproxy.http.message import NO_FIELDS, FieldBlock
 
-# Fields that belong to one transfer and not to the stored answer (RFC 9111 §3.1 and our own framing).
 SAID: Final = b"edgeproxy; "  # what Cache-Status says of this cache begins with it
+
+# Fields that belong to one transfer and not to the stored answer (RFC 9111 §3.1 and our own framing).
 _NOT_STORED: Final = (b"age", b"cache-status", b"content-length", b"proxy-authentication-info", b"proxy-authorization")
 
 # What a 304 carries of the stored fields (RFC 9110 §15.4.5).

@@ -30,9 +30,9 @@ _REQUEST_LINE: Final = re.compile(rb"(GET|HEAD) (/[!-~]*) HTTP/1\.1\r\n")
 _BLANK: Final = 0x20
 _COLON: Final = 0x3A
 _CR: Final = 0x0D
-# What no value of a plain head holds, as "?"; obs-text (RFC 9110 §5.5) stays.
 _COOKIE: Final = b"Cookie: "
 _COOKIE_SIZE: Final = len(_COOKIE)
+# What no value of a plain head holds, as "?"; obs-text (RFC 9110 §5.5) stays.
 _PRINTED: Final = bytes(byte if 0x20 <= byte < 0x7F or byte >= 0x80 else 0x3F for byte in range(256))
 
 # What frames the message, steers the connection or speaks for another client. "connection: keep-alive" says what
