@@ -13,7 +13,8 @@ from edgeproxy.pipeline.exchange import Exchange
 
 class Passed:
     """A request that nobody waits for, and whose answer is not kept: it was asked with the client's own conditions. But
-    ``passing``, its key among those that pass, ends with the first answer that could have been."""
+    ``passing``, its key among those that pass, ends with the first answer that could have been, where its Cache-Control
+    does not speak against it."""
 
     keeps: ClassVar[bool] = False
 

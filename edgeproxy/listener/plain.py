@@ -130,7 +130,7 @@ class Reader:
             count += 1
         if len(fields) != count:
             return None
-        if at == start:
+        if at == start and len(data) - start > WINDOW:
             self._begin(lines if new < 0 else lines[:new])
         return first
 

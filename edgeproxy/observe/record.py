@@ -28,6 +28,7 @@ _Key = tuple[str, bytes, int, bytes, bytes]
 BATCH: Final = 32
 INTERVAL: Final = 0.5
 SERIES_MOST: Final = 256  # sums open at once
+BUSY: Final = 256  # exchanges within an interval, from which on the URLs asked for most are counted by samples
 
 _METHODS: Final = {m.encode(): m for m in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")}
 _STATUSES: Final = ("none", "1xx", "2xx", "3xx", "4xx", "5xx")
@@ -45,6 +46,7 @@ class Observer:
         self._monotonic = clock.monotonic
         self._timer: asyncio.TimerHandle | None = None
         self._series: dict[_Key, _Series] = {}
+        self._lately = 0  # exchanges of this interval
         self.write = write
         self.top = Top(clock.monotonic)
         self._analytics = Analytics(metrics)
@@ -96,6 +98,7 @@ class Observer:
 
     def _tick(self) -> None:
         self._timer = asyncio.get_running_loop().call_later(INTERVAL, self._tick)
+        self._lately = 0
         if self._records or self._series:
             self.flush()
         elif self.write is not None:
@@ -108,7 +111,8 @@ class Observer:
             return
         self._records = []
         self._add_up(records)
-        self.top.count(records, busy=len(records) >= BATCH)
+        self._lately += len(records)
+        self.top.count(records, busy=self._lately >= BUSY)
         if self.write is not None:
             self.write(records, self._clock.wall() - self._clock.monotonic())
         if len(self._series) >= SERIES_MOST:

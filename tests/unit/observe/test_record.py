@@ -6,7 +6,8 @@ from edgeproxy.clock import ManualClock
 from edgeproxy.http.message import FieldBlock, Response
 from edgeproxy.observe import record
 from edgeproxy.observe.metrics import Metrics, render
-from edgeproxy.observe.record import BATCH, Observer
+from edgeproxy.observe.record import BATCH, BUSY, Observer
+from edgeproxy.observe.top import EACH
 
 
 @pytest.fixture
@@ -119,3 +120,12 @@ async def test_a_turn_without_records_has_waiting_lines_tried_again(metrics, mon
             await turned.wait()
     finally:
         observer.stop()
+
+
+def test_urls_are_counted_one_by_one_until_there_are_many(metrics, exchange):
+    observer = Observer(metrics, ManualClock())
+    for number in range(BUSY):
+        observer.log(exchange(b"/%d" % number))
+        if number == BUSY - BATCH - 1:
+            assert len(observer.top) == BUSY - BATCH
+    assert len(observer.top) == BUSY - BATCH + BATCH // EACH
