@@ -20,12 +20,12 @@ from blake3 import blake3
 from edgeproxy.cache import key as cache_key
 from edgeproxy.cache import marks, record, vary
 from edgeproxy.cache.entry import Entry
-from edgeproxy.cache.link import Link, Settings, UnavailableError
 from edgeproxy.cache.marks import Mark, Ticket
 from edgeproxy.cache.purge import PurgeLog
 from edgeproxy.clock import Clock
 from edgeproxy.http.headers import Headers
 from edgeproxy.observe.metrics import Metrics
+from edgeproxy.redis.link import Link, Settings, UnavailableError
 
 logger = logging.getLogger("edgeproxy.redis")
 

@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import Any
 
 from edgeproxy.cache import marks
-from edgeproxy.cache.link import Link, Settings, UnavailableError, connect, disconnect
 from edgeproxy.cache.purge import REMEMBERED, Purge, from_json
 from edgeproxy.clock import Clock
 from edgeproxy.observe.metrics import Metrics
+from edgeproxy.redis.link import Link, Settings, UnavailableError, connect, disconnect
 
 logger = logging.getLogger("edgeproxy.redis")
 

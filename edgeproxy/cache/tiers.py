@@ -12,7 +12,6 @@ from edgeproxy.cache import key as cache_key
 from edgeproxy.cache.collapse import Flights, Passing
 from edgeproxy.cache.disk import Disk
 from edgeproxy.cache.entry import Entry
-from edgeproxy.cache.link import Settings
 from edgeproxy.cache.marks import Ticket
 from edgeproxy.cache.memory import Memory
 from edgeproxy.cache.no_vary_search import Searches
@@ -23,6 +22,7 @@ from edgeproxy.clock import Clock
 from edgeproxy.http.headers import Headers
 from edgeproxy.http.loops import PSEUDONYM
 from edgeproxy.observe.metrics import Metrics
+from edgeproxy.redis.link import Settings
 
 PURGED_WITHIN: Final = (
     3.0  # seconds that an order to purge waits for L2; what takes longer goes on, hidden from everybody

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, SecretStr, model_validator
 
-from edgeproxy.cache.link import Settings
+from edgeproxy.redis.link import Settings
 from edgeproxy.config.section import Section
 from edgeproxy.config.units import Duration, Size
 from edgeproxy.config.values import File, Many

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple, Protocol
 
 from edgeproxy.http.headers import Headers
 from edgeproxy.http.message import Request, Response
@@ -13,12 +13,28 @@ if TYPE_CHECKING:
 
 
 class TLSInfo(NamedTuple):
-    """What the handshake settled. ``client_certificate`` is DER, None if the client showed none."""
+    """What the handshake settled. ``client_certificate`` is DER, None if the client showed none; ``ja4`` the hello's
+    fingerprint, "" where none was taken."""
 
     version: str
     cipher: str
     server_name: str
     client_certificate: bytes | None
+    ja4: str = ""
+
+
+class Place(NamedTuple):
+    """Where an address is said to be: an ISO 3166-1 country, an ISO 3166-2 subdivision (without the country), a city,
+    the number of its autonomous system (RFC 4893) and whose that is; "" and 0 for what is not known."""
+
+    country: str = ""
+    region: str = ""
+    city: str = ""
+    asn: int = 0
+    organisation: str = ""
+
+
+NOWHERE: Final = Place()
 
 
 class Peer(NamedTuple):
@@ -60,6 +76,11 @@ class Exchange:
 
     id: request id, b"" until the request_id stage gave one. client: the client's address as text; the peer's until
     client_address found a better one. claims: what a verified token says. tags: words for the log, added by stages.
+    place: where the client's address is. feeds: the names of the reputation feeds it is in. identity: who it proved to
+    be (an API key's name, a user, a certificate's subject), "" if nobody. agent: the crawler or agent it was verified
+    to be. score: how likely it is a program, 0 to 100; shape: a hash of its field names' order. treatment: what the
+    checks want done with it, "" for nothing, "limit" or "challenge"; cleared: it bears a clearance for this. alarm: the
+    node's or the route's state, 0 normal, 1 elevated, 2 attack.
     arrival: the rate limiter's theoretical arrival time for this key, monotonic seconds, 0.0 if nothing was counted.
     verdict: what the cache said, as Cache-Status parameters (RFC 9211), e.g. b"hit" or b"fwd=uri-miss; stored".
     endpoint: the origin endpoint that answered. status: the answer's, 0 if there is none. error: the metric label of
@@ -74,6 +95,15 @@ class Exchange:
     content_type: bytes = b""
     arrival: float = 0.0
     tags: tuple[str, ...] = ()
+    place: Place = NOWHERE
+    feeds: tuple[str, ...] = ()
+    identity: str = ""
+    agent: str = ""
+    score: int = 0
+    shape: str = ""
+    treatment: str = ""
+    cleared: bool = False
+    alarm: int = 0
     verdict: bytes = b""
     endpoint: str = ""
     tries: int = 0
@@ -99,6 +129,7 @@ class Exchange:
         own = Exchange(request, self.peer, self.started)
         own.route, own.interim = self.route, self.interim
         own.client, own.id, own.claims, own.bot, own.tags = self.client, self.id, self.claims, self.bot, self.tags
+        own.place, own.identity = self.place, self.identity
         return own
 
     def __repr__(self) -> str:

@@ -6,8 +6,10 @@ Hooks are plain functions; ``request``, ``fetch`` and ``store`` may also be ``as
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict
@@ -48,6 +50,10 @@ class Services:
     """The name this node drew at its start, for where configuration gives it none."""
     route: Callable[[Request], Route | None] = lambda _: None
     """The route a request takes by the snapshot in service, for sub-exchanges; None while there is no snapshot."""
+    folder: Path | None = None
+    """The folder in memory that all workers of this node share while it runs; None where nothing is served."""
+    secret: bytes = field(default_factory=lambda: secrets.token_bytes(32), repr=False)
+    """A secret that all workers of this node share, drawn anew at each of its starts."""
 
 
 class Middleware:

@@ -7,6 +7,7 @@ import logging
 import socket
 import time
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from edgeproxy.observe.metrics import Metrics
@@ -23,17 +24,24 @@ LAST_SECONDS = 2.0  # for a drained worker to exit, before it is killed
 
 class Generation:
     """``text`` is the configuration that workers started from now on are given; ``path`` names it in their errors;
-    ``sockets`` are each worker's, by address.
+    ``sockets`` are each worker's, by address; ``folder`` is what they share.
     """
 
     def __init__(
-        self, text: str, path: str, sockets: Sequence[Mapping[str, socket.socket]], totals: Totals, metrics: Metrics
+        self,
+        text: str,
+        path: str,
+        sockets: Sequence[Mapping[str, socket.socket]],
+        folder: Path,
+        totals: Totals,
+        metrics: Metrics,
     ) -> None:
         self.text = text
         self.path = path
         self.size = len(sockets)
         self._leave = asyncio.Event()
         self._sockets = sockets
+        self._folder = folder
         self._totals = totals
         self._restarts = metrics.counter("edgeproxy_worker_restarts_total", "Workers started in a dead one's place.")
         self._workers: dict[int, WorkerProcess] = {}
@@ -126,7 +134,7 @@ class Generation:
         """One worker's life; returns how it ended."""
         sockets = self._sockets[number]
         try:
-            worker = self._workers[number] = await WorkerProcess.spawn(sockets)
+            worker = self._workers[number] = await WorkerProcess.spawn(sockets, self._folder)
         except OSError as error:
             _settle(first, BusError(f"no process could be started: {error}"))
             return str(error)

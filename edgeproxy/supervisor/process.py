@@ -8,6 +8,7 @@ import signal
 import socket
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from edgeproxy.supervisor.bus import Bus
@@ -28,8 +29,8 @@ class WorkerProcess:
         self._serving = asyncio.get_running_loop().create_task(bus.run())
 
     @classmethod
-    async def spawn(cls, sockets: Mapping[str, socket.socket]) -> WorkerProcess:
-        """Start a process that holds ``sockets`` and waits on its bus for :meth:`start`."""
+    async def spawn(cls, sockets: Mapping[str, socket.socket], folder: Path) -> WorkerProcess:
+        """Start a process that holds ``sockets``, shares ``folder`` and waits on its bus for :meth:`start`."""
         ours, theirs = socket.socketpair()
         lent = [theirs.fileno(), *(sock.fileno() for sock in sockets.values())]
         try:
@@ -40,6 +41,7 @@ class WorkerProcess:
                 "edgeproxy.supervisor.worker",
                 str(theirs.fileno()),
                 NODE,
+                str(folder),
                 stdin=asyncio.subprocess.DEVNULL,
                 pass_fds=lent,
                 process_group=0,  # a terminal's Ctrl-C is for the supervisor, which drains first

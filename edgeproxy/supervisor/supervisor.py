@@ -23,6 +23,7 @@ from edgeproxy.config.watch import Watch, files_of
 from edgeproxy.observe import error_log
 from edgeproxy.observe.metrics import Dump, Metrics
 from edgeproxy.supervisor.bus import BusError
+from edgeproxy.supervisor.folder import Folder
 from edgeproxy.supervisor.generation import Generation
 from edgeproxy.supervisor.history import History
 from edgeproxy.supervisor.process import WorkerProcess
@@ -53,6 +54,7 @@ class Supervisor:
         self._generation: Generation | None = None
         self._leaving: dict[Generation, asyncio.Task[None]] = {}
         self._sockets = Sockets()
+        self._folder: Folder | None = None
         self._totals = Totals()
         self._history = History(time.monotonic())
         self._admin: Admin | None = None
@@ -93,7 +95,7 @@ class Supervisor:
             return 0
         except ConfigErrors as errors:
             return _failed(map(str, errors.errors))
-        except (BusError, ListenError) as error:
+        except (BusError, ListenError, OSError) as error:
             return _failed(str(error).splitlines())
         finally:
             tasks = list(self._tasks)
@@ -104,6 +106,8 @@ class Supervisor:
             await self._serve_admin(None)
             await self._purging.join(None)
             self._sockets.close()
+            if self._folder is not None:
+                self._folder.close()
 
     def _end(self, life: asyncio.Task[None]) -> None:
         """The first signal drains; another one, or one before the start is through, ends all at once."""
@@ -201,7 +205,8 @@ class Supervisor:
         size, addresses = _workers(config), _addresses(config)
         self._sockets.provide(addresses, size)
         sockets = [self._sockets.lend(addresses, number) for number in range(size)]
-        generation = Generation(text, self._path, sockets, self._totals, self._metrics)
+        self._folder = self._folder or Folder()
+        generation = Generation(text, self._path, sockets, self._folder.path, self._totals, self._metrics)
         await generation.start()
         return generation
 

@@ -1,7 +1,7 @@
 """A worker process: compiles the configuration it is sent, serves on the sockets it was lent, obeys the bus.
 
-Run as ``python -m edgeproxy.supervisor.worker FD NODE``: its end of the bus, and the name its node drew. When the
-supervisor is gone, it ends its exchanges and leaves too.
+Run as ``python -m edgeproxy.supervisor.worker FD NODE FOLDER``: its end of the bus, the name its node drew, and the
+folder the node's workers share. When the supervisor is gone, it ends its exchanges and leaves too.
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ from edgeproxy.observe.redact import SENSITIVE, redactor
 from edgeproxy.observe.top import Row
 from edgeproxy.pipeline.middleware import Services
 from edgeproxy.supervisor.bus import Bus
+from edgeproxy.supervisor.folder import SECRET
 from edgeproxy.supervisor.heap import Heap
 
 if TYPE_CHECKING:
@@ -55,8 +56,9 @@ GC_THRESHOLD = (50_000, 20, 50)
 class Worker:
     """What the bus may ask for are its public methods."""
 
-    def __init__(self, node: str) -> None:
+    def __init__(self, node: str, folder: Path) -> None:
         self._node = node
+        self._folder = folder
         self._clock = Clock()
         self._metrics = Metrics()
         self._metrics.gauge(
@@ -98,7 +100,16 @@ class Worker:
             config = load_text(text, path)
             tiers = Tiers(config.cache.memory, self._clock, self._metrics)
             await self._use_tiers(tiers, config)
-            self._services = Services(self._clock, self._metrics, tiers, self._http, self._node, self._route)
+            self._services = Services(
+                self._clock,
+                self._metrics,
+                tiers,
+                self._http,
+                self._node,
+                self._route,
+                folder=self._folder,
+                secret=(self._folder / SECRET).read_bytes(),
+            )
             log = self._open_log(config.log.access)
             snapshot = self._compile(config, text, path, self._services, None)
             await activate(snapshot, None)
@@ -289,7 +300,7 @@ def main() -> None:
         signal.signal(number, signal.SIG_IGN)
     error_log.configure("info", "worker")
     _raise_file_limit()
-    uvloop.run(Worker(sys.argv[2]).run(socket.socket(fileno=int(sys.argv[1]))))
+    uvloop.run(Worker(sys.argv[2], Path(sys.argv[3])).run(socket.socket(fileno=int(sys.argv[1]))))
 
 
 if __name__ == "__main__":

@@ -33,7 +33,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "pipeline": {"clock", "errors", "http"},
     "routing": {"config", "errors", "http", "pipeline"},
     "listener": {"clock", "config", "errors", "http", "observe", "pipeline", "routing"},
-    "cache": {"clock", "errors", "http", "observe", "pipeline"},
+    "cache": {"clock", "errors", "http", "observe", "pipeline", "redis"},
+    "redis": {"clock", "observe"},
     "origin": {"clock", "config", "errors", "http", "observe", "pipeline"},
 }
 

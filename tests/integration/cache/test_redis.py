@@ -10,7 +10,7 @@ import pytest
 
 from edgeproxy.cache import marks
 from edgeproxy.cache.entry import Entry
-from edgeproxy.cache.link import Settings
+from edgeproxy.redis.link import Settings
 from edgeproxy.cache.policy import Terms
 from edgeproxy.cache.purge import PurgeLog, named
 from edgeproxy.cache.redis import QUEUE_ENTRIES, Found, RedisTier

@@ -9,6 +9,7 @@ from edgeproxy.config.units import AddressValue
 from edgeproxy.observe.metrics import Metrics
 from edgeproxy.supervisor import generation, process
 from edgeproxy.supervisor.bus import RefusedError
+from edgeproxy.supervisor.folder import SECRET
 from edgeproxy.supervisor.generation import Generation
 from edgeproxy.supervisor.sockets import Sockets
 from edgeproxy.supervisor.totals import Totals
@@ -121,8 +122,14 @@ def test_requests_on_other_connections_succeed_while_workers_are_killed(edge, un
     assert len(failures) <= 4
 
 
+def shared(folder):
+    """A folder as a supervisor makes it for its workers."""
+    (folder / SECRET).write_bytes(bytes(32))
+    return folder
+
+
 async def test_a_worker_that_hangs_at_a_reload_is_replaced_by_one_that_starts_with_it(
-    site, other_text, until, monkeypatch
+    site, other_text, until, monkeypatch, tmp_path
 ):
     monkeypatch.setattr(generation, "RELOAD_WITHIN", 1.0)
     monkeypatch.setattr(process, "DRAIN_MARGIN", 0.5)
@@ -133,6 +140,7 @@ async def test_a_worker_that_hangs_at_a_reload_is_replaced_by_one_that_starts_wi
         other_text(address, site.url, "before"),
         "e.yaml",
         [sockets.lend([address], number) for number in range(2)],
+        shared(tmp_path),
         Totals(),
         Metrics(),
     )
@@ -155,13 +163,13 @@ async def test_a_worker_that_hangs_at_a_reload_is_replaced_by_one_that_starts_wi
         sockets.close()
 
 
-async def test_when_one_worker_cannot_start_none_is_left(site, other_text):
+async def test_when_one_worker_cannot_start_none_is_left(site, other_text, tmp_path):
     address = AddressValue("127.0.0.1", free_port())
     sockets = Sockets()
     sockets.provide([address], 2)
     text = other_text(address, site.url, "site").replace("site", "sight", 1)
     lent = [sockets.lend([address], number) for number in range(2)]
-    workers = Generation(text, "e.yaml", lent, Totals(), Metrics())
+    workers = Generation(text, "e.yaml", lent, shared(tmp_path), Totals(), Metrics())
     try:
         with pytest.raises(RefusedError, match=r"e\.yaml:\d+:\d+: "):
             await workers.start()

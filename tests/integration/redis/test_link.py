@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 
 from edgeproxy.cache.entry import Entry
-from edgeproxy.cache.link import Link, Settings, UnavailableError
 from edgeproxy.cache.policy import Terms
 from edgeproxy.cache.purge import Purge, PurgeLog, named
 from edgeproxy.cache.redis import RedisTier
 from edgeproxy.cache.region import Region
 from edgeproxy.clock import Clock
 from edgeproxy.observe.metrics import Metrics
+from edgeproxy.redis.link import Link, Settings, UnavailableError
 from tests.support.certificates import Authority
 from tests.support.ports import free_port, wait_until
 from tests.support.redis_server import RedisServer
