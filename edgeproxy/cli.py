@@ -10,7 +10,10 @@ import click
 
 from edgeproxy import __version__
 from edgeproxy.commands.cache import cache
+from edgeproxy.commands.credentials import key, password
 from edgeproxy.commands.purge import purge
+from edgeproxy.commands.sign import sign
+from edgeproxy.commands.simulate import simulate
 from edgeproxy.commands.warm import warm
 
 LOCAL = Path("config/edgeproxy.yaml")
@@ -172,7 +175,11 @@ def explain(url: str, file: Path | None, method: str, headers: tuple[str, ...]) 
 
 
 main.add_command(cache)
+main.add_command(key)
+main.add_command(password)
 main.add_command(purge)
+main.add_command(sign)
+main.add_command(simulate)
 main.add_command(warm)
 
 

@@ -7,7 +7,9 @@ entered so far: what every answer must bear stands high, what only the origin an
 ORDER: list[tuple[str, str]] = [
     ("request_id", "first: every answer and every log line, refusals too, bears an id"),
     ("client_address", "before all that asks who the client is; forged X-Forwarded-* is gone before anything reads it"),
+    ("geo", "a look-up by address that rules, limits, scores, keys and the origin may go by"),
     ("security_headers", "only answers: this high, so that refusals and redirects bear them too (HSTS needs it there)"),
+    ("reputation", "who is known for attacks costs one look-up, and learns nothing further"),
     ("access_rules", "who may not come in learns nothing further, not even from a preflight"),
     (
         "cors",
@@ -17,9 +19,18 @@ ORDER: list[tuple[str, str]] = [
         "redirects",
         "settled by the URL alone; before limits and tokens, which count and cost at the place redirected to",
     ),
+    ("client_certificate", "the handshake has verified it already; who is known by it need not be scored"),
+    ("web_bot_auth", "before bot_check, which takes the word of an agent that proved its name"),
     ("bot_check", "its verdict costs a look-up, so a denied bot reaches neither a signature check nor a limiter's key"),
+    ("flood", "sees what bot_check made of a request; what it finds raises the bar for all stages below"),
+    ("challenge", "carries out what the scores above call for; before credentials, which guessing floods would try"),
+    ("signed_url", "an HMAC over the URL: the cheapest proof first"),
+    ("api_key", "a digest and a look-up"),
+    ("basic_auth", "its slow hashes run on threads, and what passed is remembered"),
     ("jwt", "before rate_limit, whose keys may be claims; it bounds failed signature checks per client itself"),
+    ("forward_auth", "a call to another service: after all that can refuse without one"),
     ("rate_limit", "counts what was let in so far; before any work for the cache or the origin"),
+    ("concurrency_limit", "takes a place only for what is otherwise let in"),
     ("headers", "edits what the cache and the origin get, after the checks have judged what the client sent"),
     (
         "compression",

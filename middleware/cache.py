@@ -6,7 +6,7 @@ inside the listener's read.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from edgeproxy.cache import tags as cache_tags
 from edgeproxy.cache.front import Front
@@ -50,6 +50,9 @@ class Cache(Middleware):
             targets=self._targets,
         )
         self.request = Front(rules, fetch, store, honour=config.client_directives == "honour").look_up
+
+    def misses(self, beside: Mapping[str, Middleware]) -> str:
+        return "key: country is what the geo stage finds" if self.config.key.country and "geo" not in beside else ""
 
     def uses(self, phase: str) -> bool:
         return phase != "store" or self.config.hashed_names is not None

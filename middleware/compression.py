@@ -33,7 +33,7 @@ _FIXED = (b"content-encoding", b"content-range", b"content-digest", b"repr-diges
 class Levels(BaseModel):
     """How hard each coding works, on its own scale."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, defer_build=True)
 
     br: Annotated[int, Field(ge=0, le=11)] = 5
     """Brotli."""

@@ -26,7 +26,7 @@ Value = Annotated[FieldValue, AfterValidator(_template)]
 class Edits(BaseModel):
     """Edits to one message's fields. `remove` goes first, then `set`, then `add`."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, defer_build=True)
 
     set: dict[EditableField, Value] = {}
     """Fields that get this value in place of any other."""
@@ -43,8 +43,9 @@ class Headers(Middleware):
 
     Requests are edited before the cache looks them up, so what is taken out (a cookie, say) no longer keeps answers
     apart. Answers are edited for each client, the stored copy is not. Values may hold `{client.ip}`, `{request.id}`,
-    `{host}`, `{path}`, `{scheme}` and `{route}`; `{{` is a brace. The fields of the connection and the framing, Host
-    and Content-Length are not to be edited.
+    `{host}`, `{path}`, `{scheme}`, `{route}`, of the TLS hello `{client.ja4}`, and what `bot_check` found: `{bot}`,
+    `{bot.agent}` (if it was verified), `{bot.score}`, `{bot.shape}`; `{{` is a brace. The fields of the connection
+    and the framing, Host and Content-Length are not to be edited.
     """
 
     name = "headers"

@@ -2,31 +2,36 @@
 
 from __future__ import annotations
 
-from math import ceil
-from typing import TYPE_CHECKING, Annotated
+import asyncio
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Annotated, Final
 
 from pydantic import AfterValidator, Field
 
 from edgeproxy.config.fields import EditableField
 from edgeproxy.config.units import Duration, Rate, RateValue
 from edgeproxy.config.values import Many
-from edgeproxy.http.addresses import network
-from edgeproxy.http.cookies import cookie
-from edgeproxy.http.headers import Headers
 from edgeproxy.http.message import Response
-from edgeproxy.jose.settings import KeySettings
+from edgeproxy.identity.refusals import Failures, Refusals
+from edgeproxy.jose.gate import Gate
+from edgeproxy.jose.places import KINDS, Places, keep_private
+from edgeproxy.jose.rules import Rule
+from edgeproxy.jose.settings import IssuerSettings
+from edgeproxy.limits.gcra import Limiter
 from edgeproxy.pipeline.exchange import Exchange
-from edgeproxy.pipeline.gcra import Limiter
-from edgeproxy.pipeline.middleware import Middleware, Services
+from edgeproxy.pipeline.later import Later
+from edgeproxy.pipeline.middleware import Middleware, MiddlewareConfig, Services, Verdict
 
-if TYPE_CHECKING:  # it imports cryptography, which takes a tenth of a second: only where the stage is used
-    from edgeproxy.jose.token import TokenError
+MOST_WAITING: Final = 4096
+_SOON: Final = 5.0  # seconds
 
 
-def _source(text: str) -> str:
-    if text != "bearer" and not (text.startswith("cookie:") and len(text) > len("cookie:")):
-        raise ValueError(f"{text!r} is no place for a token; known are bearer and cookie:NAME")
-    return text
+def _place(text: str) -> str:
+    kind, colon, name = text.partition(":")
+    if kind not in KINDS or bool(name) is (kind == "bearer") or bool(colon) is not bool(name):
+        raise ValueError(f"{text!r} is no place for a token; known are bearer, header:NAME, cookie:NAME, query:NAME")
+    return kind + colon + (name.lower() if kind == "header" else name)
 
 
 def _settable(name: str) -> str:
@@ -39,18 +44,18 @@ class Jwt(Middleware):
     """Demand a JSON Web Token (RFC 7519, RFC 8725) signed with a secret, with keys in a file, or with an issuer's key
     set, which is fetched, refreshed and kept while the issuer is away.
 
-    Keys are bound to their own family of algorithms, so a token cannot choose how it is verified. A token is verified
-    once and remembered until it expires. 401 and 403 say why (RFC 6750); 503 means that no key set could be had yet.
+    Keys are bound to their own family of algorithms, so a token cannot choose how it is verified, and each issuer's
+    verify its own tokens alone. Tokens of another `typ` than `JWT` and `at+jwt` are refused: what is meant for
+    something else is no pass. A token is verified once and remembered until it expires; one whose key is not known yet
+    waits for a newer set. 401 and 403 say why (RFC 6750); 503 means that the keys to judge by cannot be had now.
     """
 
     name = "jwt"
 
-    class Config(KeySettings):
-        issuer: Annotated[tuple[str, ...], Many] = ()
-        """Accepted `iss`; not given: any."""
-
-        audience: Annotated[tuple[str, ...], Many] = ()
-        """Accepted `aud`; not given: any. Give it where the issuer serves other services too."""
+    class Config(IssuerSettings, MiddlewareConfig):
+        issuers: tuple[IssuerSettings, ...] = Field(default=(), max_length=64)
+        """Several issuers, each with its own `issuer` and its own `secret`, `keys`, `keys_file` or `jwks_url`,
+        `audience`, `algorithms`, `require`…, in place of these settings of one. `require` beside it is for all."""
 
         leeway: Duration = Field(default=30, ge=0, le=300)
         """How far the issuer's clock may be off, for `exp` and `nbf`: 0s to 5m."""
@@ -58,15 +63,14 @@ class Jwt(Middleware):
         expiry_required: bool = True
         """Refuse tokens without `exp`."""
 
-        token: Annotated[tuple[Annotated[str, AfterValidator(_source)], ...], Many] = ("bearer",)
-        """Where the token is looked for, in order: `bearer` (the Authorization field), `cookie:NAME`."""
+        token: Annotated[tuple[Annotated[str, AfterValidator(_place)], ...], Many] = ("bearer",)
+        """Where the token is looked for, in order: `bearer` (the Authorization field), `header:NAME` (with or without
+        `Bearer`), `cookie:NAME`, `query:NAME`. From a query it is taken out: neither the cache's key nor the origin nor
+        a log has it, and the answer is marked `private` (RFC 6750 §2.3). Links get about; use it where nothing else
+        can be."""
 
         optional: bool = False
         """Let requests without a token pass, as nobody. A bad token is refused all the same."""
-
-        require: dict[str, Annotated[tuple[str | int | bool, ...], Many]] = Field(default={})
-        """Claims that must have (or, being lists, contain) one of these values, else 403: `role: [admin]`.
-        `realm_access.roles` reaches into objects; `scope` is taken as a list of words."""
 
         pass_: dict[str, Annotated[EditableField, AfterValidator(_settable)]] = Field(default={}, alias="pass")
         """Claims handed to the origin, and in which field: `sub: x-user`. What clients send under these names is
@@ -80,90 +84,102 @@ class Jwt(Middleware):
         """How many bad tokens one client network (an address, an IPv6 /64) may show, before its unseen tokens are
         answered 429 without a look: `60/m`. A signature costs far more to check than to invent."""
 
+        wait: Duration = Field(default=10, ge=0.1, le=60)
+        """How long a token whose key is not known waits for a newer key set: 100ms to 1m."""
+
+        def _check(self) -> None:
+            if not self.issuers:
+                super()._check()
+                return
+            alone = self.model_fields_set & set(IssuerSettings.model_fields) - {"require"}
+            if alone:
+                raise ValueError(f"with issuers, {min(alone)} belongs into each of them")
+            names = [name for issuer in self.issuers for name in issuer.issuer]
+            if not all(issuer.issuer for issuer in self.issuers) or len(set(names)) != len(names):
+                raise ValueError("each of issuers needs an issuer of its own: by it their tokens are told apart")
+
+    request: Callable[[Exchange], Verdict | Awaitable[Verdict]]
+    response: Callable[[Exchange, Response], None]
+
     def __init__(self, config: Config, services: Services) -> None:
         super().__init__(config, services)
+        # Late: it imports cryptography, which takes a tenth of a second, needed only where the stage is used.
         from edgeproxy.jose.token import Expectations, TokenError, UnknownKeyError
-        from edgeproxy.jose.verifier import NoKeysError, Verifier
+        from edgeproxy.jose.verifier import Issuer, NoKeysError, Verifier
 
         self._no_keys, self._token_error, self._unknown_key = NoKeysError, TokenError, UnknownKeyError
-        expected = Expectations(
-            algorithms=config.accepted(),
-            issuers=frozenset(config.issuer),
-            audiences=frozenset(config.audience),
-            leeway=config.leeway,
-            expiry_required=config.expiry_required,
-        )
-        source = config.source(services)
-        self._verifier = Verifier(source, expected, config.require, config.pass_, services.clock.wall)
-        self._cookies = [None if one == "bearer" else one.partition(":")[2].encode() for one in config.token]
-        self._owned = frozenset(name.encode() for name in config.pass_.values())
-        self._bad = Limiter(config.failures.period / config.failures.count, max(1, config.failures.count), 50_000)
-        self._refused = services.metrics.counter("edgeproxy_refused_total", "Requests that stages refused.", ("stage",))
+        issuers = [
+            Issuer(
+                one.source(services),
+                Expectations(
+                    one.accepted(),
+                    frozenset(one.issuer),
+                    frozenset(one.audience),
+                    config.leeway,
+                    config.expiry_required,
+                ),
+                (config.rules() if config.issuers else ()) + one.rules(),
+            )
+            for one in config.issuers or (config,)
+        ]
+        self._verifier = Verifier(issuers, config.pass_, services.clock.wall)
+        places, owned = Places(config.token), frozenset(name.encode() for name in config.pass_.values())
+        wall, verified = services.clock.wall, self._verifier.verified
+        self._gate = Gate(places, owned, verified, wall, self._unseen, self._insufficient)
+        self.request = self._gate.check
+        if places.parameters:
+            self.response = keep_private
+        refused = services.metrics.counter("edgeproxy_refused_total", "Requests that stages refused.", ("stage",))
+        self._refusals = Refusals(lambda: refused.inc(self.name))
+        allowed = config.failures
+        self._failures = Failures(Limiter(allowed.period / allowed.count, max(1, allowed.count), 50_000))
+        self._waiting = 0
 
     async def start(self) -> None:
-        await self._verifier.source.start(patience=1.0)
+        await asyncio.gather(*(issuer.source.start(patience=1.0) for issuer in self._verifier.issuers))
 
     async def stop(self) -> None:
-        await self._verifier.source.stop()
+        await asyncio.gather(*(issuer.source.stop() for issuer in self._verifier.issuers))
 
-    def request(self, x: Exchange) -> Response | None:
-        headers = x.request.headers
-        if self._owned:
-            self._disown(headers)
-        token = self._find(headers)
+    def _unseen(self, x: Exchange, token: bytes | None) -> Verdict | Awaitable[Verdict]:
         if token is None:
-            return None if self.config.optional else self._refuse(401, "A token is needed.", self._challenge())
-        if not self._verifier.remembers(token) and (wait := self._bad.wait(_network(x.client), x.started)):
-            return self._refuse(429, "Too many bad tokens.", (b"retry-after", b"%d" % ceil(wait)))
+            return None if self.config.optional else self._challenge(401, "A token is needed.")
+        if wait := self._failures.wait(x):
+            return self._refusals.later(429, "Too many bad tokens.", wait)
         try:
-            accepted = self._verifier.accept(token)
-        except self._no_keys:
-            return self._refuse(503, "The keys to check tokens with are not here yet.", (b"retry-after", b"5"))
+            return self._gate.admit(x, self._verifier.accept(token))
+        except (self._no_keys, self._unknown_key) as error:
+            if not self._verifier.renews(token):
+                return self._invalid(x, error)
+            if self._waiting >= MOST_WAITING:
+                return self._refusals.later(503, "Too many tokens wait for their keys.", _SOON)
+            return Later(partial(self._settled, x, token))
         except self._token_error as error:
             return self._invalid(x, error)
-        if accepted.lacking is not None:
-            return self._insufficient(accepted.lacking)
-        x.claims = accepted.claims
-        for name, value in accepted.fields:
-            headers[name] = value
-        return None
 
-    def _find(self, headers: Headers) -> bytes | None:
-        for name in self._cookies:
-            if name is None:
-                field = headers.get(b"authorization", b"")
-                if field[:7].lower() == b"bearer ":  # RFC 9110 §11.1: schemes are case-insensitive
-                    return field[7:].strip(b" ")
-            elif (value := cookie(headers.get(b"cookie", b""), name)) is not None:
-                return value
-        return None
+    async def _settled(self, x: Exchange, token: bytes) -> Response | None:
+        """The verdict on a token whose key may be in a newer set."""
+        self._waiting += 1
+        try:
+            async with asyncio.timeout(self.config.wait):
+                accepted = await self._verifier.settle(token)
+        except (self._no_keys, self._token_error, TimeoutError) as error:
+            return self._invalid(x, error)
+        finally:
+            self._waiting -= 1
+        return self._gate.admit(x, accepted)
 
-    def _disown(self, headers: Headers) -> None:
-        """Remove what only we may say, also spelled with underscores: CGI and WSGI read both as one name."""
-        for name in [name for name in headers if name.replace(b"_", b"-") in self._owned]:
-            del headers[name]
+    def _invalid(self, x: Exchange, error: Exception) -> Response:
+        if not isinstance(error, self._token_error):  # ours to mend
+            return self._refusals.later(503, "The keys to check this token with are not here now.", _SOON)
+        self._failures.count(x)
+        return self._challenge(401, f"{error}.", f', error="invalid_token", error_description="{error}"')
 
-    def _invalid(self, x: Exchange, error: TokenError) -> Response:
-        if not isinstance(error, self._unknown_key):  # that took no signature check, and may be ours to mend
-            self._bad.take(_network(x.client), x.started)
-        return self._refuse(401, f"{error}.", self._challenge(f', error="invalid_token", error_description="{error}"'))
+    def _insufficient(self, rule: Rule) -> Response:
+        scope = f', scope="{rule.scope}"' if rule.scope else ""
+        return self._challenge(403, "The token does not allow this.", f', error="insufficient_scope"{scope}')
 
-    def _insufficient(self, name: str) -> Response:
-        scope = ""
-        if name in ("scope", "scp"):
-            scope = ', scope="' + " ".join(map(str, self.config.require[name])) + '"'
-        return self._refuse(
-            403, "The token does not allow this.", self._challenge(f', error="insufficient_scope"{scope}')
-        )
-
-    def _challenge(self, parameters: str = "") -> tuple[bytes, bytes]:
-        return b"www-authenticate", f'Bearer realm="{self.config.realm}"{parameters}'.encode()
-
-    def _refuse(self, status: int, text: str, field: tuple[bytes, bytes]) -> Response:
-        self._refused.inc(self.name)
-        headers = {b"content-type": b"text/plain; charset=utf-8", b"cache-control": b"no-store", field[0]: field[1]}
-        return Response(status, headers, f"{status} {text}\n".encode())
-
-
-def _network(client: str) -> str:
-    return network(client, 32, 64)
+    def _challenge(self, status: int, why: str, parameters: str = "") -> Response:
+        response = self._refusals.refuse(status, why)
+        response.own[b"www-authenticate"] = f'Bearer realm="{self.config.realm}"{parameters}'.encode()
+        return response

@@ -15,9 +15,9 @@ from edgeproxy.errors import EdgeError
 from edgeproxy.http.links import parse_links
 from edgeproxy.http.message import Request
 from edgeproxy.http.target import parse_target
+from edgeproxy.limits.gcra import Limiter
 from edgeproxy.pipeline.aside import bring, is_missing
 from edgeproxy.pipeline.exchange import Exchange, Peer
-from edgeproxy.pipeline.gcra import Limiter
 from edgeproxy.pipeline.middleware import Middleware, MiddlewareConfig, Services
 from edgeproxy.pipeline.runner import report
 

@@ -1,157 +1,137 @@
-"""Limits how often a client may ask."""
+"""Limits how often a client may ask, and how much it may get."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable
-from hashlib import blake2b
+from itertools import compress
 from math import ceil
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, computed_field
 
-from edgeproxy.config.units import Rate, RateValue
-from edgeproxy.http.cookies import cookie
 from edgeproxy.http.message import Response
-from edgeproxy.pipeline.callers import Networks
+from edgeproxy.limits.build import build_counter
+from edgeproxy.limits.gate import Gates, Limit, build_gate
+from edgeproxy.limits.keys import compile_key
+from edgeproxy.limits.limiter import Counter
+from edgeproxy.limits.prices import Prices
+from edgeproxy.limits.settings import DEFAULT, LimitSettings, NamedLimit, differ, has_own
 from edgeproxy.pipeline.exchange import Exchange
-from edgeproxy.pipeline.gcra import Gate, Limiter
 from edgeproxy.pipeline.middleware import Middleware, MiddlewareConfig, Services
-
-KeyOf = Callable[[Exchange], bytes]
-
-_LONGEST = 64  # bytes of a key that are kept as they are; a longer one is kept as its hash
-_PLAIN: dict[str, KeyOf] = {
-    "client.ip": lambda x: x.client.encode(),
-    "host": lambda x: x.request.host,
-    "path": lambda x: x.request.path,
-    "route": lambda x: x.route.name.encode(),
-    "method": lambda x: x.request.method,
-}
-_NAMED = re.compile(r"(header|cookie|claim):([!#$%&'*+.^_`|~0-9A-Za-z:/-]+)")
-
-
-def parse_key(text: str) -> str:
-    for part in text.split("+"):
-        if part.strip() not in _PLAIN and part.strip() != "client.net" and not _NAMED.fullmatch(part.strip()):
-            known = ", ".join(["client.net", *_PLAIN, "header:NAME", "cookie:NAME", "claim:NAME"])
-            raise ValueError(f"{part.strip()!r} is not something to count by; known are {known}, joined by +")
-    return text
-
-
-KeyExpr = Annotated[str, AfterValidator(parse_key)]
 
 
 class RateLimit(Middleware):
-    """Limit requests per key by the generic cell rate algorithm: `burst` at once, then `rate` evenly. What is over
-    gets 429 with `Retry-After` and the `RateLimit` fields (draft-ietf-httpapi-ratelimit-headers), and is not counted.
+    """Limit requests, or the bytes of answers, per key: `burst` at once, then `rate` evenly (the generic cell rate
+    algorithm), or so many in any period (a sliding window). What is over gets 429 with `Retry-After` and the
+    `RateLimit` fields (draft-ietf-httpapi-ratelimit-headers-11), and is not counted.
 
-    Each worker counts by itself: with N workers a client whose connections spread over all of them gets up to N times
-    the rate. At `keys` keys the limiter forgets those it has not seen for the longest; they begin anew with a full
-    burst, so a flood of new keys can loosen the limit for idle ones, and never takes more memory.
+    Of several limits all are asked before any counts: what one refuses is counted by none, and the answer names the one
+    that takes longest. At `keys` keys a limit forgets those it has not seen for the longest; they begin anew with a
+    full burst, so a flood of new keys can loosen the limit for idle ones, and never takes more memory.
     """
 
     name = "rate_limit"
 
-    class Config(MiddlewareConfig):
-        key: KeyExpr = "client.net"
-        """What is counted: `client.ip`, `client.net` (the client's network, see below), `host`, `path`, `route`,
-        `method`, `header:NAME`, `cookie:NAME`, `claim:NAME` (of a verified token), or several joined by `+`. Requests
-        that lack the field count together as one key. Clients choose fields freely: join them with `client.net`."""
-
-        rate: Rate = RateValue(100, 1)
-        """How many requests a key may make in the long run: `100/s`, `600/m`, `5000/h`."""
-
-        burst: int | None = Field(default=None, ge=1, le=1_000_000)
-        """How many it may make at once; as many as in one period of `rate` if not given."""
+    class Config(LimitSettings, MiddlewareConfig):
+        limits: Annotated[tuple[NamedLimit, ...], Field(max_length=16), AfterValidator(differ)] = ()
+        """More limits, each with a `name` and the settings described beside this list. Those themselves are a limit
+        called `default`, left out if nothing is said of it."""
 
         headers: Literal["always", "refused", "never"] = "refused"
         """Which answers bear `RateLimit` and `RateLimit-Policy`. `always` makes a memory hit a few percent dearer."""
 
-        ipv4_prefix: int = Field(default=32, ge=8, le=32)
-        """Bits of an IPv4 address that make up `client.net`; 24 counts neighbours together."""
+        status: int = Field(default=429, ge=400, le=599)
+        """The status of a refusal."""
 
-        ipv6_prefix: int = Field(default=64, ge=16, le=128)
-        """Bits of an IPv6 address that make up `client.net`; one customer has at least a /64."""
-
-        keys: int = Field(default=100_000, ge=100, le=10_000_000)
-        """How many keys are remembered, about 200 bytes each."""
+        @computed_field  # type: ignore[prop-decorator]
+        @property
+        def own(self) -> bool:
+            """Whether the limit beside ``limits`` counts: in the dump, since settings with and without it differ."""
+            return has_own(self, LimitSettings, self.limits)
 
     request: Callable[[Exchange], Response | None]
+    log: Callable[[Exchange], None]
 
     def __init__(self, config: Config, services: Services) -> None:
         super().__init__(config, services)
-        count, period = config.rate.count, config.rate.period
-        burst = config.burst or max(1, int(count))
-        self._limiter = Limiter(period / count, burst, config.keys)
-        key = compile_key(config.key, config.ipv4_prefix, config.ipv6_prefix)
-        self.request = Gate(self._limiter, key, self._refuse).enter
-        quota = max(burst, ceil(count))
-        self._policy = b'"default";q=%d;w=%d' % (quota, ceil(quota * period / count))
+        named: list[tuple[str, LimitSettings]] = [(DEFAULT, config)] if config.own else []
+        named += [(limit.name, limit) for limit in config.limits]
+        self._counters = [build_counter(settings, services) for _, settings in named]
+        self._names = [name.encode() for name, _ in named]
+        limits = [_limit(name, one, counter) for (name, one), counter in zip(named, self._counters, strict=True)]
+        policies = [_policy(name, settings) for name, settings in named]
+        self._advertised = b", ".join(compress(policies, [limit.public for limit in limits]))
+        self._policies = [
+            b", ".join(
+                policy for limit, policy in zip(limits, policies, strict=True) if limit.public or limit is refusing
+            )
+            for refusing in limits
+        ]
+        self._gate = build_gate(limits, self._refuse, services.clock.monotonic)
+        self.request = self._gate.enter
         self._always = config.headers == "always"
-        self._never = config.headers == "never"
+        self._settles = any(limit.later for limit in limits)
+        if isinstance(self._gate, Gates):
+            self.log = self._gate.settle
         self._now = services.clock.monotonic
         self._refused = services.metrics.counter("edgeproxy_refused_total", "Requests that stages refused.", ("stage",))
+        self._over = services.metrics.counter(
+            "edgeproxy_rate_limit_refused_total", "Requests that were over a rate limit.", ("limit",)
+        )
         services.metrics.gauge("edgeproxy_rate_limit_keys", "Keys the rate limiters remember.", (), self._count_keys)
 
+    async def start(self) -> None:
+        for counter in self._counters:
+            await counter.start()
+
+    async def stop(self) -> None:
+        for counter in self._counters:
+            await counter.stop()
+
     def uses(self, phase: str) -> bool:
-        return phase != "response" or self._always
+        return self._always if phase == "response" else phase != "log" or self._settles
 
     def response(self, x: Exchange, response: Response) -> None:
-        if x.arrival:
-            now = self._now()
-            left = self._limiter.available(x.arrival, now)
-            response.set(b"ratelimit-policy", self._policy)
-            response.set(b"ratelimit", b'"default";r=%d;t=%d' % (left, ceil(max(0.0, x.arrival - now))))
+        told = self._gate.told(x, self._now())
+        if told:
+            response.set(b"ratelimit-policy", self._advertised)
+            response.set(b"ratelimit", told)
 
-    def _refuse(self, wait: float) -> Response:
+    def _refuse(self, index: int, wait: float) -> Response:
+        name = self._names[index]
         self._refused.inc(self.name)
-        seconds = b"%d" % max(1, ceil(wait))
+        self._over.inc(name.decode())
+        status, seconds = self.config.status, b"%d" % max(1, ceil(wait))
         headers = {
             b"content-type": b"text/plain; charset=utf-8",
             b"cache-control": b"no-store",
             b"retry-after": seconds,
         }
-        if not self._never:
-            headers[b"ratelimit-policy"] = self._policy
-            headers[b"ratelimit"] = b'"default";r=0;t=%b' % seconds
-        return Response(429, headers, b"429 Too many requests; try again in %b s.\n" % seconds)
+        if self.config.headers != "never":
+            headers[b"ratelimit-policy"] = self._policies[index]
+            headers[b"ratelimit"] = b'"%b";r=0;t=%b' % (name, seconds)
+        return Response(status, headers, b"%d Too many requests; try again in %b s.\n" % (status, seconds))
 
     def _count_keys(self) -> Iterable[tuple[tuple[str, ...], float]]:
-        return [((), len(self._limiter))]
+        return [((), sum(map(len, self._counters)))]
 
 
-def compile_key(expression: str, ipv4_prefix: int, ipv6_prefix: int) -> KeyOf:
-    """The function that gives an exchange's key, at most 64 bytes long."""
-    parts = [_compile_part(part.strip(), ipv4_prefix, ipv6_prefix) for part in expression.split("+")]
-    if len(parts) == 1:
-        part = parts[0]
-        if expression.strip() in ("client.ip", "client.net"):
-            return part
-        return lambda x: _short(part(x))
-    return lambda x: _short(b"\0".join([part(x) for part in parts]))
+def _limit(name: str, settings: LimitSettings, counter: Counter) -> Limit:
+    key = compile_key(settings.key, settings.ipv4_prefix, settings.ipv6_prefix)
+    return Limit(
+        name,
+        counter,
+        key,
+        settings.whom(),
+        Prices(settings.cost),
+        size=settings.count == "bytes",
+        public=settings.applies_to == "everyone",  # the others learn of it when it refuses them
+    )
 
 
-def _compile_part(part: str, ipv4_prefix: int, ipv6_prefix: int) -> KeyOf:
-    if part == "client.net":
-        return Networks(ipv4_prefix, ipv6_prefix).key
-    named = _NAMED.fullmatch(part)
-    if named is None:
-        return _PLAIN[part]
-    kind, name = named.groups()
-    if kind == "header":
-        field = name.lower().encode()
-        return lambda x: x.request.headers.get(field, b"")
-    if kind == "cookie":
-        crumb = name.encode()
-        return lambda x: cookie(x.request.headers.get(b"cookie", b""), crumb) or b""
-    return lambda x: _claim(x, name)
-
-
-def _claim(x: Exchange, name: str) -> bytes:
-    value: Any = None if x.claims is None else x.claims.get(name)
-    return b"" if value is None else str(value).encode()
-
-
-def _short(key: bytes) -> bytes:
-    return key if len(key) <= _LONGEST else blake2b(key, digest_size=16).digest()
+def _policy(name: str, settings: LimitSettings) -> bytes:
+    """A limit's item of the RateLimit-Policy field: what there is at once, and the seconds it is for."""
+    count, period = settings.rate.count, settings.rate.period
+    quota = max(ceil(settings.quota), ceil(count))
+    unit = b';qu="content-bytes"' if settings.count == "bytes" else b""
+    return b'"%b";q=%d%b;w=%d' % (name.encode(), quota, unit, ceil(quota * period / count))

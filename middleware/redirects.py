@@ -20,7 +20,7 @@ Status = Literal[301, 302, 303, 307, 308]
 class Rule(BaseModel):
     """One rule: `path`, `prefix` or `regex`, and where `to`."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, defer_build=True)
 
     path: Path | None = None
     """The whole path, as it reads when decoded."""

@@ -22,7 +22,7 @@ _ISOLATION = Literal["same-origin", "same-site", "cross-origin"]
 class Hsts(BaseModel):
     """HTTP Strict Transport Security (RFC 6797)."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, defer_build=True)
 
     max_age: Annotated[Duration, Field(ge=0)] = 365 * 86400
     """How long browsers use https alone. 0 takes it back."""

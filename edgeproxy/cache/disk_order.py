@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from blake3 import blake3
-
 from edgeproxy.cache.disk_batch import Item
-from edgeproxy.cache.disk_layout import CHUNK, body_cost
+from edgeproxy.cache.disk_layout import CHUNK, body_cost, digest_of
 from edgeproxy.cache.record import Record, pack
 
 CHANGED = 48 * 1024  # bytes of the trees that are written anew for one head stored or forgotten, at most
@@ -35,7 +33,7 @@ def to_item(order: Order, largest: int) -> Item | None:
     if body is not None:
         view = memoryview(body)
         chunks = [view[start : start + CHUNK] for start in range(0, len(body), CHUNK)]
-        digests = tuple([blake3(chunk).digest() for chunk in chunks])
+        digests = tuple([digest_of(chunk) for chunk in chunks])
         record = record._replace(length=len(body), chunk=CHUNK, digests=digests)
     try:
         return Item(record, pack(record), chunks)

@@ -1,6 +1,6 @@
 """What lies in one LMDB environment: its tables, and reading from them. Writing: :mod:`edgeproxy.cache.disk_batch`.
 
-Whatever is read is checked: a head by its checksum and against the key it was asked for, a chunk against its BLAKE3.
+Whatever is read is checked: a head by its checksum and against the key it was asked for, a chunk against its digest.
 Heads that were read lately are remembered: the same bytes at the same place are not unpacked again.
 """
 
@@ -9,12 +9,12 @@ from __future__ import annotations
 from itertools import islice
 
 import lmdb
-from blake3 import blake3
 
 from edgeproxy.cache.disk_layout import (
     BOOKS,
     FORMAT,
     PREFIX,
+    is_sound,
     piece_key,
     pieces_of,
     place,
@@ -46,6 +46,7 @@ class Store:
     def __init__(self, environment: lmdb.Environment) -> None:
         self.environment = environment
         self._known: dict[bytes, Known] = {}
+        self._names: dict[bytes, bytes] = {}
         with environment.begin(write=True) as transaction:
             self.resources = environment.open_db(b"resources", transaction)
             self.heads = environment.open_db(b"heads", transaction)
@@ -74,13 +75,17 @@ class Store:
         transaction = self.environment.begin()
         try:
             where = place(key)
-            names = transaction.get(where, None, self.resources)
-            if names is None:
-                return None
-            variant = select_by(names)(headers)
-            head = where + variant_of(variant)
-            value = transaction.get(head, None, self.heads)
-            if value is None:
+            for names in (self._names.get(where), None):  # heads go with the names they were selected by
+                if names is None:
+                    names = self._vary(transaction, where)
+                    if names is None:
+                        return None
+                variant = select_by(names)(headers)
+                head = where + variant_of(variant)
+                value = transaction.get(head, None, self.heads)
+                if value is not None:
+                    break
+            else:
                 return None
             known = self._read(head, value[PREFIX.size :])
             record = known.record
@@ -90,6 +95,17 @@ class Store:
             return Found(head, known, body, value[PREFIX.size - 1] != 0)
         finally:
             transaction.abort()
+
+    def _vary(self, transaction: lmdb.Transaction[bytes], where: bytes) -> bytes | None:
+        """The names a resource's answers vary by, None if it has none; remembered."""
+        names = transaction.get(where, None, self.resources)
+        if len(self._names) >= HEADS_KEPT:
+            self._names.clear()
+        if names is None:
+            self._names.pop(where, None)
+        else:
+            self._names[where] = names
+        return names
 
     def _read(self, head: bytes, packed: bytes) -> Known:
         """The head these bytes are."""
@@ -122,10 +138,8 @@ class Store:
         cursor = transaction.cursor(self.pieces)
         if not cursor.set_key(piece_key(digest, 0)):
             raise DamagedError(head, digest)
-        data = b"".join(
-            islice(cursor.iternext(keys=False), pieces_of(size))
-        )  # whether they are these, the BLAKE3 tells
-        if len(data) != size or blake3(data).digest() != digest:
+        data = b"".join(islice(cursor.iternext(keys=False), pieces_of(size)))  # the digest tells whether they are these
+        if len(data) != size or not is_sound(data, digest):
             raise DamagedError(head, digest)
         return data
 

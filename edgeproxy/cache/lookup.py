@@ -53,7 +53,7 @@ class Lookup:
     async def fetch(self, x: Exchange, fetch: Fetch, store: Store) -> Response:
         """The answer, from a fetch of this exchange's own or one that is under way. Raises EdgeError."""
         entry = self._entry
-        personal = b"authorization" in x.request.headers or x.claims is not None
+        personal = b"authorization" in x.request.headers or x.claims is not None or x.identity != ""
         # A key may have become one to pass since the request came.
         if personal or (self._passing in self._rules.tiers.passing if entry is None else entry.terms.validate):
             return await self._fetch_alone(x, fetch, store)

@@ -15,7 +15,6 @@ from urllib.parse import unquote_to_bytes
 from edgeproxy.cache import key as cache_key
 from edgeproxy.cache import vary
 from edgeproxy.http.forwarded import forwarded_element
-from edgeproxy.http.message import Request
 from edgeproxy.pipeline.exchange import Exchange
 from edgeproxy.pipeline.memo import Memo
 
@@ -36,7 +35,7 @@ COOKIES_LONGEST: Final = 8_192  # bytes of all cookies
 
 _UNSAFE: Final = re.compile(rb"[^A-Za-z0-9._,/+:*-]")
 
-Part = Callable[[Request], bytes]
+Part = Callable[[Exchange], bytes]
 
 
 class Recipe:
@@ -92,7 +91,7 @@ class Composed(Recipe):
     def of(self, x: Exchange) -> bytes:
         request = x.request
         url = self.url(cache_key.of_request(request))
-        return b"".join([url, b"#", x.route.partition, self.mark, *[part(request) for part in self._parts]])
+        return b"".join([url, b"#", x.route.partition, self.mark, *[part(x) for part in self._parts]])
 
     def ask(self, x: Exchange, key: bytes) -> None:
         request = x.request
@@ -215,34 +214,37 @@ def compose(
     headers: tuple[bytes, ...] = (),
     cookies: tuple[bytes, ...] = (),
     device: bool = False,
+    country: bool = False,
 ) -> Recipe:
     """The recipe for these parts.
 
     ``scheme``: http and https are two. ``hosts``: names of one site, the first stands for all; ``*.example.com`` for
     any below. ``query``: None is the query as it was sent. ``headers`` (lower case) and ``cookies`` by name.
-    ``device``: phone, tablet or desktop.
+    ``device``: phone, tablet or desktop. ``country``: where the client is.
     """
     parts: list[tuple[bytes, Part]] = [(b"header " + name, _header(name)) for name in headers]
     parts += [(b"cookie " + name, _cookie(name)) for name in cookies]
     if device:
         parts.append((b"device", _device))
+    if country:
+        parts.append((b"country", _country))
     if scheme and not hosts and query is None and not parts:
         return PLAIN
-    settings = repr((scheme, hosts, None if query is None else query.settings, headers, cookies, device))
+    settings = repr((scheme, hosts, None if query is None else query.settings, headers, cookies, device, country))
     mark = b"!" + hashlib.blake2b(settings.encode(), digest_size=6).hexdigest().encode()
     return Composed(mark, scheme, hosts, query, parts)
 
 
 def _header(name: bytes) -> Part:
     label, select = b";%b:" % name, vary.selector((name,))
-    return lambda request: label + _framed(select(request.headers))
+    return lambda x: label + _framed(select(x.request.headers))
 
 
 def _cookie(name: bytes) -> Part:
     label = b";%b=" % name
 
-    def part(request: Request) -> bytes:
-        field = request.headers.get(b"cookie", b"")
+    def part(x: Exchange) -> bytes:
+        field = x.request.headers.get(b"cookie", b"")
         if len(field) > COOKIES_LONGEST:
             return label + _framed(field)
         # Every cookie of that name: which of them the origin takes is not known here.
@@ -263,8 +265,12 @@ def _escape(match: re.Match[bytes]) -> bytes:
     return b"%%%02X" % match[0][0]
 
 
-def _device(request: Request) -> bytes:
-    return b";" + _DEVICES[request.headers.get(b"user-agent", b"")]
+def _country(x: Exchange) -> bytes:
+    return b";in=" + x.place.country.encode()
+
+
+def _device(x: Exchange) -> bytes:
+    return b";" + _DEVICES[x.request.headers.get(b"user-agent", b"")]
 
 
 def device(agent: bytes) -> bytes:

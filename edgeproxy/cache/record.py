@@ -19,7 +19,7 @@ from edgeproxy.cache.policy import Terms
 from edgeproxy.http.headers import Headers
 
 VERSION: Final = 1
-DIGEST: Final = 32  # bytes of a BLAKE3
+DIGEST: Final = 32  # bytes
 LARGEST: Final = 1_048_576  # bytes of a head: far more than an origin's may have
 
 # The annotations of a compiled class are the types themselves.
@@ -38,7 +38,7 @@ class Record(NamedTuple):
 
     ``base`` is the wall time at which the answer was 0 seconds old, ``began`` the one at which it was asked for,
     ``expired`` the one at which its freshness was ended before its time, 0 if it was not. ``said`` is how its
-    Cache-Status begins. ``length`` is the body's in bytes, ``digests`` the BLAKE3 of its chunks, all of which but the
+    Cache-Status begins. ``length`` is the body's in bytes, ``digests`` those of its chunks, all of which but the
     last are ``chunk`` bytes long.
     """
 

@@ -25,7 +25,7 @@ from edgeproxy.cache.purge import PurgeLog
 from edgeproxy.clock import Clock
 from edgeproxy.http.headers import Headers
 from edgeproxy.observe.metrics import Metrics
-from edgeproxy.redis.link import Link, Settings, UnavailableError
+from edgeproxy.redis.link import Link, Settings, UnavailableError, end
 
 logger = logging.getLogger("edgeproxy.redis")
 
@@ -80,9 +80,7 @@ class RedisTier:
     async def close(self) -> None:
         """Let go; what waits to be written is lost."""
         self._unread()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await end(self._tasks)
         await self.link.close()
 
     # -- reading ------------------------------------------------------------------------------------------------------

@@ -20,7 +20,7 @@ from edgeproxy.cache import marks
 from edgeproxy.cache.purge import REMEMBERED, Purge, from_json
 from edgeproxy.clock import Clock
 from edgeproxy.observe.metrics import Metrics
-from edgeproxy.redis.link import Link, Settings, UnavailableError, connect, disconnect
+from edgeproxy.redis.link import Link, Settings, UnavailableError, connect, disconnect, end
 
 logger = logging.getLogger("edgeproxy.redis")
 
@@ -63,9 +63,7 @@ class Region:
         self._tasks = [loop.create_task(self._link.watch()), loop.create_task(self._follow_always())]
 
     async def close(self) -> None:
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await end(self._tasks)
         await self._link.close()
 
     async def tell(self, purges: list[Purge]) -> list[str]:

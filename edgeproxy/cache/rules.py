@@ -44,7 +44,7 @@ class Rules(NamedTuple):
         told = self.told(x, status, headers)
         if told is None or cache_tags.of(headers) is None:
             return False
-        return policy.may_store(x.request.headers, status, told, authorized=x.claims is not None)
+        return policy.may_store(x.request.headers, status, told, authorized=x.claims is not None or x.identity != "")
 
     def storable(self, x: Exchange, status: int, headers: Headers) -> bool:
         """Whether it may be stored, and would be of any use."""

@@ -65,7 +65,7 @@ KeptAs = Annotated[str, BeforeValidator(_kept_as)]
 class Section(BaseModel):
     """What the stage's nested sections share."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, defer_build=True)
 
 
 class QueryConfig(Section):
@@ -115,6 +115,10 @@ class KeyConfig(Section):
     device: bool = False
     """Tell phones, tablets and desktops apart by their User-Agent, for origins that answer them differently."""
 
+    country: bool = False
+    """Tell countries apart, for origins that answer them differently. The `geo` stage says which it is, and tells the
+    origin (`pass: {country: x-country}`); all clients of unknown country are one more."""
+
     @model_validator(mode="after")
     def _first_host_is_one(self) -> Self:
         if self.hosts and self.hosts[0].startswith("*."):
@@ -129,6 +133,7 @@ class KeyConfig(Section):
             headers=tuple(name.encode() for name in self.headers),
             cookies=tuple(name.encode() for name in self.cookies),
             device=self.device,
+            country=self.country,
         )
 
 

@@ -10,7 +10,7 @@ from edgeproxy.http.body import Body
 
 class Source(NamedTuple):
     """``read`` opens the bytes from the first to the last position, both inclusive, as a streamed body. ``digests`` are
-    the BLAKE3 of its chunks, all of which but the last are ``chunk`` bytes long."""
+    the digests of its chunks, all of which but the last are ``chunk`` bytes long."""
 
     length: int
     chunk: int

@@ -54,7 +54,7 @@ def _ask(admin: str, method: str, path: str, content: str | None, token_file: Pa
         address = parse_address(admin)
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="--admin") from None
-    status, text = _exchange(address, method, path, content, _token(token_file))
+    status, text = _exchange(address, method, path, content, read_token(token_file))
     try:
         answer = json.loads(text)
     except ValueError:
@@ -67,7 +67,8 @@ def _ask(admin: str, method: str, path: str, content: str | None, token_file: Pa
     return answer
 
 
-def _token(file: Path | None) -> str | None:
+def read_token(file: Path | None) -> str | None:
+    """The admin listener's token: the file's, else the environment's, else none."""
     if file is None:
         return os.environ.get(TOKEN) or None
     try:

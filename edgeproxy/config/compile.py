@@ -16,7 +16,7 @@ from pydantic import BaseModel, SecretBytes, SecretStr, ValidationError
 from edgeproxy.config.errors import ConfigError, ConfigErrors, Loc, located
 from edgeproxy.config.phrases import phrase
 from edgeproxy.config.schema import Config, PoolConfig, RouteConfig
-from edgeproxy.config.snapshot import Route, Snapshot
+from edgeproxy.config.snapshot import Origin, Route, Snapshot
 from edgeproxy.config.stages import Discovered, chosen, discover
 from edgeproxy.errors import EdgeError, Kind
 from edgeproxy.http.loops import pseudonym
@@ -25,6 +25,7 @@ from edgeproxy.origin.pool import Pool
 from edgeproxy.pipeline.chain import LogHook, compile_chain
 from edgeproxy.pipeline.exchange import Exchange
 from edgeproxy.pipeline.middleware import Middleware, Services
+from edgeproxy.routing.geo import ByCountry
 from edgeproxy.routing.match import Router
 
 __all__ = ["activate", "compile_config", "discover"]
@@ -56,13 +57,21 @@ def compile_config(
     builder = _StageBuilder(config, services, stages or discover(), {} if previous is None else previous.stages)
     chains = [compile_chain(builder.build(index), observers) for index in range(len(config.routes))]
     routes = [
-        (route.match, Route(route.name, chain, pools[route.pool], _partition(route)))
+        (route.match, Route(route.name, chain, _origin(route, pools), _partition(route)))
         for route, chain in zip(config.routes, chains, strict=True)
     ]
     unrouted = Route("none", compile_chain(builder.build(None), observers), NoRoute())
     if builder.errors:
         raise ConfigErrors(builder.errors)
     return Snapshot(config, Router(routes), unrouted, pools, builder.stages)
+
+
+def _origin(route: RouteConfig, pools: dict[str, Pool]) -> Origin:
+    """Where the route's misses go."""
+    if not route.country_pools:
+        return pools[route.pool]
+    named = {country: pools[name] for name, countries in route.country_pools.items() for country in countries}
+    return ByCountry(pools[route.pool], named)
 
 
 def _partition(route: RouteConfig) -> bytes:
@@ -164,7 +173,8 @@ class _StageBuilder:
         settings = chosen(self._discovered, self._config.middleware, route.middleware if route else None)
         if route is None:
             settings.pop("cache", None)
-        stages = []
+        stages: dict[str, Middleware] = {}
+        places: dict[str, Loc] = {}
         for name, given in settings.items():
             from_route = index is not None and route is not None and name in route.middleware
             place: Loc = (
@@ -172,8 +182,14 @@ class _StageBuilder:
             )
             stage = self._stage(name, given, place)
             if stage is not None:
-                stages.append(stage)
-        return stages
+                stages[name], places[name] = stage, place
+        if route is not None and not self.errors:
+            for name, stage in stages.items():
+                if missing := stage.misses(stages):
+                    self._report(places[name], f"on route {route.name!r}: {missing}")
+            if route.country_pools and "geo" not in stages:
+                self._report(("routes", index or 0, "country_pools"), "needs the geo stage on this route")
+        return list(stages.values())
 
     def _stage(self, name: str, settings: dict[str, Any], place: Loc) -> Middleware | None:
         made = self._discovered.stages[name]

@@ -21,6 +21,12 @@ def _editable(name: str) -> str:
     return name
 
 
+def _own(name: str) -> str:
+    if name in ("authorization", "cookie"):
+        raise ValueError(f"{name} is where credentials come from; choose a field of your own, like x-user")
+    return name
+
+
 def _value(value: Any) -> Any:
     text = str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
     if isinstance(text, str):
@@ -32,6 +38,9 @@ def _value(value: Any) -> Any:
 
 EditableField = Annotated[FieldName, AfterValidator(_editable)]
 """A field name in lower case, none of those that frame or route a message."""
+
+OwnField = Annotated[EditableField, AfterValidator(_own)]
+"""The same for a field in which the edge tells the origin what it found out: none of those credentials come in."""
 
 FieldValue = Annotated[str, BeforeValidator(_value)]
 """A field value (RFC 9110 §5.5): one line, no control characters, no blanks around it."""

@@ -82,6 +82,7 @@ def _check(data: Any, discovered: Discovered, folder: Path) -> tuple[Config | No
         findings = _findings(error, Config, ())
     if isinstance(data, dict):
         findings += [*_check_routes(data), *_check_pools(data), *_check_stages(data, discovered, folder)]
+        findings += _check_scopes(data)
     return config, findings
 
 
@@ -123,10 +124,22 @@ def _check_routes(data: dict[str, Any]) -> Iterator[Finding]:
         pool, name = route.get("pool"), route.get("name")
         if isinstance(pool, str) and pool not in pools:
             yield Finding(("routes", index, "pool"), f"there is no pool {pool!r}{nearest(pool, pools)}")
+        yield from _check_country_pools(_map(route, "country_pools"), pools, ("routes", index, "country_pools"))
         if isinstance(name, str):
             if name in first:
                 yield Finding(("routes", index, "name"), f"the name {name!r} is taken by routes[{first[name]}]")
             first.setdefault(name, index)
+
+
+def _check_country_pools(given: dict[str, Any], pools: dict[str, Any], place: Loc) -> Iterator[Finding]:
+    taken: dict[str, str] = {}
+    for pool, countries in given.items():
+        if pool not in pools:
+            yield Finding((*place, pool), f"there is no pool {pool!r}{nearest(pool, pools)}", at_key=True)
+        for country in map(str, countries if isinstance(countries, list) else [countries]):
+            other = taken.setdefault(country.upper(), pool)
+            if other != pool:
+                yield Finding((*place, pool), f"{country.upper()} has a pool already: {other}")
 
 
 def _check_pools(data: dict[str, Any]) -> Iterator[Finding]:
@@ -160,6 +173,21 @@ def _check_stages(data: dict[str, Any], discovered: Discovered, folder: Path) ->
             place_here = ("routes", index, "middleware")
             yield from _check_names(here, place_here, discovered)
             yield from _check_settings(discovered, everywhere, here, place_here, folder)
+
+
+def _check_scopes(data: dict[str, Any]) -> Iterator[Finding]:
+    if _map(data, "cache").get("redis") is not None:
+        return
+    stages: list[tuple[Loc, Any]] = [(("middleware", name), one) for name, one in _map(data, "middleware").items()]
+    for index, route in _routes(data):
+        here = _map(route, "middleware").items()
+        stages += [(("routes", index, "middleware", name), settings) for name, settings in here]
+    for place, settings in stages:
+        limits = _map(settings).get("limits")
+        each = [((*place, "limits", at), one) for at, one in enumerate(limits if isinstance(limits, list) else ())]
+        for loc, one in [(place, settings), *each]:
+            if _map(one).get("scope") == "region":
+                yield Finding((*loc, "scope"), "region needs cache.redis: its nodes count there together")
 
 
 def _check_names(given: Mapping[str, Any], place: Loc, discovered: Discovered) -> Iterator[Finding]:

@@ -8,10 +8,10 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, SecretStr, model_validator
 
-from edgeproxy.redis.link import Settings
 from edgeproxy.config.section import Section
 from edgeproxy.config.units import Duration, Size
 from edgeproxy.config.values import File, Many
+from edgeproxy.redis.link import Settings
 
 _SCHEMES = ("redis", "rediss", "unix")
 

@@ -5,6 +5,7 @@ Durations are seconds, sizes bytes and shares fractions once loaded, whatever un
 
 from __future__ import annotations
 
+import os
 from pathlib import Path as FilePath
 from typing import Annotated, Any, Literal
 
@@ -15,6 +16,7 @@ from edgeproxy.config.redis import RedisConfig
 from edgeproxy.config.section import Section
 from edgeproxy.config.units import Address, Cidr, Duration, EndpointUrl, Share, Size, parse_endpoint
 from edgeproxy.config.values import (
+    Country,
     FieldName,
     File,
     FolderPath,
@@ -56,6 +58,8 @@ class TlsConfig(Section):
     """Whether clients show a certificate: `off`, `request` (may), `require` (must). Needs `client_ca`."""
     client_ca: File | None = None
     """File with the authorities that client certificates are checked against, PEM."""
+    fingerprint: bool = False
+    """Take the JA4 of each hello, for `bot_check` and `rate_limit`; costs every new connection a look at it."""
 
     @model_validator(mode="after")
     def _authority_known(self) -> TlsConfig:
@@ -86,17 +90,29 @@ class LimitsConfig(Section):
     body_size: Size = Field(100_000_000, ge=0, le=1_000_000_000_000)
     """Largest request body: 0 to 1TB; more gets 413."""
     connections: int = Field(20_000, ge=1, le=1_000_000)
-    """Most client connections per worker: 1 to 1000000; more are closed at once."""
+    """Most client connections per worker: 1 to 1000000. At that number those that are idle make room, which have never
+    sent a request first; where none are, more are closed at once."""
     connections_per_client: int = Field(1_000, ge=1, le=1_000_000)
     """Most connections of one peer address per worker: 1 to 1000000; more are closed at once."""
+    handshakes: int = Field(1_000, ge=1, le=100_000)
+    """Most connections per worker that are in their TLS handshake or owe a PROXY header: 1 to 100000; more are closed
+    at once."""
+    handshakes_per_client: int = Field(100, ge=1, le=100_000)
+    """The same of one peer address: 1 to 100000. Peers whose PROXY header is believed are not counted here."""
     head_timeout: Duration = Field(10, ge=0.1, le=3600)
     """Time for a whole request head, from its first byte: 100ms to 1h; slower gets 408."""
     body_timeout: Duration = Field(30, ge=0.1, le=3600)
     """Longest wait for more of a request body: 100ms to 1h; slower gets 408."""
+    body_rate: Size = Field(240, ge=0, le=1_000_000)
+    """Fewest bytes a second of a request body, in each period of `body_timeout`: 0 (any) to 1MB; slower gets 408. Time
+    in which the origin takes no more does not count."""
     idle_timeout: Duration = Field(75, ge=0.1, le=86400)
     """How long a kept-alive connection may wait for its next request: 100ms to 1d."""
     write_timeout: Duration = Field(60, ge=0.1, le=3600)
     """Longest wait for a client to take more of an answer: 100ms to 1h; then the connection is cut."""
+    write_rate: Size = Field(240, ge=0, le=1_000_000)
+    """Fewest bytes a second of an answer that a client takes, in each period of `write_timeout`: 0 (any) to 1MB; then
+    the connection is cut."""
 
 
 class DiskConfig(Section):
@@ -266,6 +282,9 @@ class RouteConfig(Section):
     match: MatchConfig = MatchConfig()
     pool: Name
     """The origin pool asked for what the cache has not."""
+    country_pools: dict[Name, Annotated[tuple[Country, ...], Many]] = Field({}, max_length=250)
+    """Pools asked in place of it for clients in these countries, as the `geo` stage finds them: `{eu: [DE, AT]}`.
+    Answers are shared whichever pool gave them; where they differ, put `country: true` into the cache's `key`."""
     middleware: StageMap = Field({})
     """Settings over the global ones, key by key; `off` takes a stage out, `on` puts one in as it is."""
 
@@ -328,6 +347,11 @@ class Config(Section):
     def folder(self) -> FilePath | None:
         """Where relative paths in stages' settings start; None for a configuration that came from no file."""
         return self._folder
+
+    @property
+    def worker_count(self) -> int:
+        """How many workers that makes here."""
+        return len(os.sched_getaffinity(0)) if self.workers == "auto" else self.workers
 
     def model_post_init(self, context: Any) -> None:
         self._folder = (context or {}).get("folder")

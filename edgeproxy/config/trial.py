@@ -14,7 +14,7 @@ from edgeproxy.config.compile import compile_config
 from edgeproxy.config.errors import ConfigErrors, Loc, located
 from edgeproxy.config.load import load_text, placed, read_file
 from edgeproxy.config.schema import Config
-from edgeproxy.config.snapshot import Route, Snapshot
+from edgeproxy.config.snapshot import Snapshot
 from edgeproxy.errors import EdgeError
 from edgeproxy.http.headers import from_pairs
 from edgeproxy.http.message import Request
@@ -23,6 +23,7 @@ from edgeproxy.listener.tls import Certificates
 from edgeproxy.observe.metrics import Metrics
 from edgeproxy.pipeline.exchange import Exchange, Peer
 from edgeproxy.pipeline.middleware import Services
+from edgeproxy.routing.geo import ByCountry
 
 if TYPE_CHECKING:
     import aiohttp
@@ -89,12 +90,16 @@ def explain_request(snapshot: Snapshot, request: Request) -> Iterator[str]:
         said = f": {explain(exchange)}" if explain is not None else ""
         observed = " (observe)" if stage.config.mode == "observe" else ""
         yield f"{'stages' if number == 1 else '':<10}{number}. {stage.name}{observed}{said}"
-    yield from _pools(snapshot.config, route)
+    yield from _pools(snapshot.config, route.origin.name, "pool")
+    if isinstance(route.origin, ByCountry):
+        for name in sorted({pool.name for pool in route.origin.countries.values()}):
+            countries = sorted(code for code, pool in route.origin.countries.items() if pool.name == name)
+            yield f"  from    {', '.join(countries)}:"
+            yield from _pools(snapshot.config, name, "  pool")
 
 
-def _pools(config: Config, route: Route) -> Iterator[str]:
-    name: str | None = route.origin.name
-    label = "pool"
+def _pools(config: Config, first: str, label: str) -> Iterator[str]:
+    name: str | None = first
     while name is not None and name in config.pools:
         pool = config.pools[name]
         yield f"{label:<10}{name}: {pool.balance} over {len(pool.endpoints)}"

@@ -6,7 +6,9 @@ import os
 import pathlib
 import re
 from collections.abc import Mapping
+from ipaddress import ip_address
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, ValidationInfo, WithJsonSchema
 
@@ -132,6 +134,22 @@ def _pool_host(value: Any) -> str:
     return str(value) if value in {"preserve", "endpoint"} else _host_name(value)
 
 
+def _country(value: Any) -> str:
+    text = "NO" if value is False else str(value).upper()  # YAML 1.1 reads Norway's code as a no
+    if not (len(text) == 2 and text.isascii() and text.isalpha()):
+        raise ValueError(f"{value!r} is not a country; write its two letters (ISO 3166-1): DE, US")
+    return text
+
+
+def is_protected(url: str) -> bool:
+    """Nobody on the way can change what this URL answers: https, or it does not leave the machine."""
+    parts = urlsplit(url)
+    try:
+        return parts.scheme == "https" or parts.hostname == "localhost" or ip_address(parts.hostname or "").is_loopback
+    except ValueError:
+        return False
+
+
 Many = BeforeValidator(_many)
 Off = BeforeValidator(_off)
 Name = Annotated[str, Field(pattern=NAME)]
@@ -143,6 +161,7 @@ File = Annotated[str, Field(min_length=1), AfterValidator(_file)]
 FolderPath = Annotated[str, Field(min_length=1), AfterValidator(_folder)]
 Regex = Annotated[str, BeforeValidator(_regex)]
 Method = Annotated[str, BeforeValidator(_method)]
+Country = Annotated[str, BeforeValidator(_country)]
 FieldName = Annotated[str, BeforeValidator(_field_name)]
 Workers = Annotated[
     int | Literal["auto"],

@@ -127,3 +127,12 @@ def without_hop_by_hop(headers: Headers) -> Headers:
     """A copy without the fields that are for one connection only (RFC 9110 §7.6.1)."""
     named = tokens(headers.get(b"connection"))
     return {name: value for name, value in headers.items() if name not in HOP_BY_HOP and name not in named}
+
+
+def disown(headers: Headers, owned: frozenset[bytes]) -> None:
+    """Remove what only we may say, also spelled with underscores: CGI and WSGI read both as one name."""
+    for name in owned:
+        headers.pop(name, None)
+    if b"".join(headers).find(b"_") >= 0:
+        for name in [name for name in headers if name.replace(b"_", b"-") in owned]:
+            del headers[name]

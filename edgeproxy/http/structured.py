@@ -1,4 +1,4 @@
-"""Structured field values (RFC 9651): dictionaries and lists, parsed strictly.
+"""Structured field values (RFC 9651): dictionaries and lists, parsed strictly; members, written in their one form.
 
 A value that breaks the grammar anywhere is no value at all (RFC 9651 §4.2): the caller gets None and goes on as if the
 field were not there.
@@ -57,6 +57,33 @@ def parse_list(value: bytes) -> list[Member] | None:
     return _whole(value, _Reader.list)
 
 
+def serialize(member: Member) -> str:
+    """A member as RFC 9651 §4.1 writes it. Raises ValueError for what cannot be written."""
+    text = f"({' '.join(map(serialize, member.items))})" if isinstance(member, InnerList) else _write(member.value)
+    return text + "".join(
+        f";{key}" if value is True else f";{key}={_write(value)}" for key, value in member.parameters.items()
+    )
+
+
+def _write(value: Bare) -> str:
+    if isinstance(value, bool):
+        return f"?{value:d}"
+    if isinstance(value, int):
+        return str(value)
+    if isinstance(value, float):
+        whole, _, fraction = f"{value:.3f}".partition(".")
+        return f"{whole}.{fraction.rstrip('0') or '0'}"
+    if isinstance(value, bytes):
+        return f":{binascii.b2a_base64(value, newline=False).decode()}:"
+    if isinstance(value, Token):
+        return value.text
+    if isinstance(value, Date):
+        return f"@{value.seconds}"
+    if not value.isascii() or not value.isprintable():
+        raise ValueError("a string holds characters that only display strings may")
+    return '"' + _TO_ESCAPE.sub(r"\\\g<0>", value) + '"'
+
+
 T = TypeVar("T")
 
 
@@ -79,6 +106,7 @@ _NUMBER = re.compile(r"-?(?:\d{1,12}\.\d{1,3}|\d{1,15})(?![\d.])")
 _INTEGER = re.compile(r"-?\d{1,15}(?![\d.])")
 _STRING = re.compile(r'"((?:[ !#-\[\]-~]|\\["\\])*)"')
 _ESCAPED = re.compile(r'\\(["\\])')
+_TO_ESCAPE = re.compile(r'["\\]')
 _TOKEN = re.compile(r"[A-Za-z*][!#$%&'*+.^_`|~0-9A-Za-z:/-]*")
 _BYTES = re.compile(r":([A-Za-z0-9+/]*={0,2}):")
 _DISPLAY = re.compile(r'%"((?:[ !#$&-~]|%[0-9a-f]{2})*)"')

@@ -1,12 +1,11 @@
-"""What a token's claims grant, and how they stand in header fields."""
+"""Claims by name or path, and how they stand in header fields."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 _MAX_FIELD = 1024
-_WORD_LISTS = frozenset(("scope", "scp"))  # RFC 8693 §4.2: words with spaces between them
 
 
 def claim(claims: Mapping[str, Any], name: str) -> Any:
@@ -19,14 +18,6 @@ def claim(claims: Mapping[str, Any], name: str) -> Any:
             return None
         value = value[part]
     return value
-
-
-def grants(value: Any, name: str, wanted: Iterable[str | int | bool]) -> bool:
-    """Whether a claim's value is, or as a list contains, one of ``wanted``; true is not 1, nor "1"."""
-    if isinstance(value, str) and name in _WORD_LISTS:
-        value = value.split(" ")
-    values = value if isinstance(value, list) else [value]
-    return any(type(one) is type(want) and one == want for one in values for want in wanted)
 
 
 def field_value(value: Any) -> bytes | None:

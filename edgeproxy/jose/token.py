@@ -14,10 +14,13 @@ from jwt.algorithms import Algorithm, get_default_algorithms
 from edgeproxy.jose.keys import KeySet
 
 MAX_BYTES = 8192
+MAX_BRACKETS = 512  # so no value is nested deeper than that
 
 _ALGORITHMS: Mapping[str, Algorithm] = get_default_algorithms()
 # Keys a token brings or points to itself, and extensions we would have to understand (RFC 7515 §4.1.11).
 _REFUSED_HEADERS = frozenset(("jwk", "jku", "x5u", "x5c", "crit", "b64", "zip", "enc"))
+# Access tokens and plain ones (RFC 9068 §2.1); a token of another kind is not to pass for one (RFC 8725 §3.11).
+_TYPES = frozenset(("jwt", "at+jwt"))
 
 
 class TokenError(Exception):
@@ -25,7 +28,7 @@ class TokenError(Exception):
 
 
 class UnknownKeyError(TokenError):
-    """The token names a key that is not in the set; a fresher set may have it."""
+    """The token's key is not in the set, or the token does not say which it is; a fresher set may have it."""
 
 
 @dataclass(frozen=True)
@@ -50,18 +53,39 @@ def verify(token: bytes, keys: KeySet, expected: Expectations, now: float) -> di
     algorithm, kid = header.get("alg"), header.get("kid")
     if not isinstance(algorithm, str) or algorithm not in expected.algorithms:
         raise TokenError("The token's algorithm is not accepted")
+    kind = header.get("typ", "JWT")
+    if not isinstance(kind, str) or kind.lower().removeprefix("application/") not in _TYPES:
+        raise TokenError("The token is of another type")
     if not _REFUSED_HEADERS.isdisjoint(header) or not isinstance(kid, str | None):
         raise TokenError("The token's header is not accepted")
     candidates = keys.candidates(kid, algorithm)
     if candidates is None:
+        _say_no(parts[1], expected, now)
         raise UnknownKeyError("The token's key is not known")
     signed, signature = token[: len(token) - len(parts[2]) - 1], _decode(parts[2])
     verifier = _ALGORITHMS[algorithm]
     if not any(verifier.verify(signed, key.material, signature) for key in candidates):
+        if kid is None or not any(key.kid == kid for key in candidates):
+            _say_no(parts[1], expected, now)
+            raise UnknownKeyError("The token's signature is wrong")
         raise TokenError("The token's signature is wrong")
     claims = _object(_decode(parts[1]))
     check_claims(claims, expected, now)
     return claims
+
+
+def _say_no(payload: bytes, expected: Expectations, now: float) -> None:
+    """Raises TokenError if the claims would be refused whatever the key: such a token need not wait for one."""
+    check_claims(_object(_decode(payload)), expected, now)
+
+
+def unverified_issuer(token: bytes) -> str | None:
+    """Who a token says it is from, for choosing whose keys to verify it with. Raises TokenError."""
+    parts = token.split(b".") if len(token) <= MAX_BYTES else []
+    if len(parts) != 3:
+        raise TokenError("The token is malformed")
+    issuer = _object(_decode(parts[1])).get("iss")
+    return issuer if isinstance(issuer, str) else None
 
 
 def check_claims(claims: Mapping[str, Any], expected: Expectations, now: float) -> None:
@@ -107,6 +131,8 @@ def _decode(part: bytes) -> bytes:
 
 
 def _object(data: bytes) -> dict[str, Any]:
+    if data.count(b"[") + data.count(b"{") > MAX_BRACKETS:
+        raise TokenError("The token is malformed")
     try:
         value = json.loads(
             data.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_no_number, parse_float=_finite

@@ -5,81 +5,96 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from math import inf
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from edgeproxy.jose.claims import claim, field_value, grants
-from edgeproxy.jose.keys import KeySet
+from edgeproxy.jose.claims import claim, field_value
+from edgeproxy.jose.gate import Accepted
 from edgeproxy.jose.refresh import KeySource
-from edgeproxy.jose.token import MAX_BYTES, Expectations, TokenError, UnknownKeyError, verify
+from edgeproxy.jose.rules import Rule
+from edgeproxy.jose.token import MAX_BYTES, Expectations, TokenError, UnknownKeyError, unverified_issuer, verify
 from edgeproxy.pipeline.memo import Memo
 
 
 class NoKeysError(Exception):
-    """No key set could be had yet."""
+    """The keys to judge a token by cannot be had now."""
 
 
-class Accepted(NamedTuple):
-    """What a verified token comes to: its claims, when it expires (Unix seconds, leeway included), the header fields
-    the origin gets, and the first required claim it lacks.
-    """
+class Issuer(NamedTuple):
+    """Whose tokens are taken: where the keys come from, what a token must say, and the rules its claims must fulfil."""
 
-    claims: Mapping[str, Any]
-    expires: float
-    fields: tuple[tuple[bytes, bytes], ...]
-    lacking: str | None
+    source: KeySource
+    expected: Expectations
+    rules: tuple[Rule, ...]
 
 
 class Verifier:
-    """``require`` maps a claim to the values that will do, ``fields`` to the header field it is handed on in."""
+    """``fields`` maps claims to the header field they are handed on in.
 
-    def __init__(
-        self,
-        source: KeySource,
-        expected: Expectations,
-        require: Mapping[str, Iterable[str | int | bool]],
-        fields: Mapping[str, str],
-        wall: Callable[[], float],
-    ) -> None:
-        self.source = source
-        self._expected = expected
-        self._require = require
+    Of several issuers the one is asked whom the token names, and no other: each names its ``expected.issuers``, and
+    none of them twice. One alone may leave them empty.
+    """
+
+    def __init__(self, issuers: Iterable[Issuer], fields: Mapping[str, str], wall: Callable[[], float]) -> None:
+        self.issuers = tuple(issuers)
+        self._by_name = {name: issuer for issuer in self.issuers for name in issuer.expected.issuers}
         self._fields = fields
         self._wall = wall
-        self._keys: KeySet | None = None
-        self._verified: Memo[bytes, Accepted] = Memo(self._verify, 4096, longest=MAX_BYTES)
-
-    def remembers(self, token: bytes) -> bool:
-        """Accepting this token again needs no signature check."""
-        return token in self._verified
+        self.verified: Memo[bytes, Accepted] = Memo(self._verify, 4096, longest=MAX_BYTES)
 
     def accept(self, token: bytes) -> Accepted:
         """What a token comes to. Raises TokenError, and NoKeysError where there is nothing to verify with."""
-        keys = self.source.keys
-        if keys is not self._keys:
-            self._keys = keys
-            self._verified.forget()  # a withdrawn key's tokens end with it
-        accepted = self._verified[token]
+        accepted = self.verified[token]
+        if not accepted.stands():
+            self.verified.forget()
+            accepted = self.verified[token]
         if accepted.expires <= self._wall():
             raise TokenError("The token has expired")
         return accepted
 
+    def renews(self, token: bytes) -> bool:
+        """Whether waiting for newer keys may help a token that :meth:`accept` found no key for."""
+        return self._issuer(token).source.renews
+
+    async def settle(self, token: bytes) -> Accepted:
+        """What a token comes to by keys that were asked for after it came. Raises like :meth:`accept`; NoKeysError also
+        if they could not be had."""
+        source = self._issuer(token).source
+        begun = source.begun
+        while True:
+            source.want()
+            if source.renews:
+                await source.attempted()
+            try:
+                return self.accept(token)
+            except (UnknownKeyError, NoKeysError):
+                if source.failures and source.ended > begun:
+                    raise NoKeysError from None
+                if source.ended > begun or not source.renews:
+                    raise
+
+    def _issuer(self, token: bytes) -> Issuer:
+        if len(self.issuers) == 1:
+            return self.issuers[0]
+        issuer = self._by_name.get(unverified_issuer(token) or "")
+        if issuer is None:
+            raise TokenError("The token's issuer is not accepted")
+        return issuer
+
     def _verify(self, token: bytes) -> Accepted:
-        if self._keys is None:
-            self.source.want()
+        source, expected, rules = self._issuer(token)
+        keys = source.keys
+        if keys is None:
             raise NoKeysError
-        try:
-            claims = verify(token, self._keys, self._expected, self._wall())
-        except UnknownKeyError:
-            self.source.want()
-            raise
-        lacking = (name for name, wanted in self._require.items() if not grants(claim(claims, name), name, wanted))
+        claims = verify(token, keys, expected, self._wall())
         fields = ((field, field_value(claim(claims, name))) for name, field in self._fields.items())
         return Accepted(
             MappingProxyType(claims),
-            claims["exp"] + self._expected.leeway if "exp" in claims else inf,
+            claims["exp"] + expected.leeway if "exp" in claims else inf,
             tuple((field.encode(), value) for field, value in fields if value is not None),
-            next(lacking, None),
+            next((rule for rule in rules if not rule.holds(claims)), None),
+            keys,
+            source,
         )
 
     def __repr__(self) -> str:
-        return f"<Verifier {self.source!r} {self._verified!r}>"
+        return f"<Verifier {[issuer.source for issuer in self.issuers]!r} {self.verified!r}>"

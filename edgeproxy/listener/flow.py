@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
+import struct
+import termios
 from collections.abc import Callable
 from typing import Final
 
@@ -27,6 +30,7 @@ class Flow(asyncio.Protocol):
         self._holds = 0
         self._writable: asyncio.Future[None] | None = None
         self.paused_writing = False
+        self._owed = 0  # bytes the client had still to take when that was looked at last
         self.deadline = 0.0
 
     # Reading stops while anybody holds it.
@@ -46,6 +50,7 @@ class Flow(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         self.paused_writing = True
+        self._owed = self._unsent()
 
     def resume_writing(self) -> None:
         self.paused_writing = False
@@ -70,6 +75,24 @@ class Flow(asyncio.Protocol):
             self.deadline = deadline
         if self._closing:
             raise EdgeError(Kind.CLIENT_GONE, "client")
+
+    def _takes(self, now: float) -> bool:
+        """Whether the client has taken enough since that was looked at last to be waited for again."""
+        limits, owed = self._limits, self._unsent()
+        taken, self._owed = self._owed - owed, owed
+        if taken < max(1, limits.write_rate * limits.write_timeout):
+            return False
+        self.deadline = now + limits.write_timeout
+        return True
+
+    def _unsent(self) -> int:
+        """Bytes that the client has not acknowledged: here, and in the kernel (tcp(7), SIOCOUTQ)."""
+        size = self.transport.get_write_buffer_size()
+        socket = self.transport.get_extra_info("socket")
+        if socket is None:
+            return size
+        queued: int = struct.unpack("i", fcntl.ioctl(socket.fileno(), termios.TIOCOUTQ, b"\0\0\0\0"))[0]
+        return size + queued
 
     # Closing.
 

@@ -69,7 +69,8 @@ class Http1Connection(Requests):
             self._tunnel.fail(gone)
         self.resume_writing()
         if self._task is not None:
-            self._task.cancel()
+            # Its first turn comes before that: a task cancelled earlier would not run at all, nor end its exchange.
+            self._server.call_soon(self._task.cancel)
 
     def resume_writing(self) -> None:
         """The client takes its answers again: so may those who waited for that."""
@@ -140,7 +141,7 @@ class Http1Connection(Requests):
         keep_alive = self._stays_after(x)
         head, rest = heads.whole(x.request, response, body, self._wall, keep_alive)
         self.write(head, rest)
-        x.sent = len(body)
+        x.sent = len(body) if heads.has_body(x.request, response.status) else 0
         self._over(x, keep_alive)
 
     def interim(self, x: Exchange, status: int, fields: Headers) -> None:
@@ -246,8 +247,12 @@ class Http1Connection(Requests):
 
     def expire(self, now: float) -> None:
         """The deadline has passed."""
+        if self.paused_writing and self._takes(now):
+            return
         if self.paused_writing or self._closing:
             self.transport.abort()
+        elif self._body is not None and self._holds:
+            self.deadline = now + self._limits.body_timeout  # it is not the client that makes us wait
         elif self._body is not None:
             self._refuse(EdgeError(Kind.REQUEST_TIMEOUT, "client"))
         elif self._current is not None:
@@ -257,11 +262,21 @@ class Http1Connection(Requests):
         else:
             self.close()
 
+    @property
+    def waits(self) -> bool:
+        """Nothing is under way: the connection waits for a request to begin."""
+        return not (self._current is not None or self._queue or self._body is not None or self._head_size)
+
+    @property
+    def need(self) -> tuple[bool, float]:
+        """How much an idle connection is needed, to be compared: one that has served before one that never has, one
+        just used before one that was not for long."""
+        return self._passed > 0, self.idle_since
+
     def retire(self, now: float, grace: float) -> None:
         """The server drains: an idle connection goes once it has been quiet for ``grace`` seconds, so that a request
         already on its way is still answered."""
-        busy = self._current is not None or self._queue or self._body is not None or self._head_size
-        if not busy and now - self.idle_since >= grace:
+        if self.waits and now - self.idle_since >= grace:
             self.close()
 
     def __repr__(self) -> str:

@@ -57,6 +57,8 @@ class Requests(Flow):
         self._passed = 0  # heads and bodies that were complete
         self._body: ClientBody | None = None  # of the message being parsed
         self._body_size = 0
+        self._body_mark = 0  # its size when the period began in which it is measured
+        self._body_due = 0.0  # when that ends
         self._unread = 0  # bytes of it that were thrown away
         self._last: Exchange | None = None  # the exchange after which the connection closes
 
@@ -177,9 +179,12 @@ class Requests(Flow):
             return
         self._body_size += len(data)
         self._head_size -= 2 * len(data) + CHUNK_LINES
-        self.deadline = self._clock() + self._limits.body_timeout
+        now = self._clock()
+        self.deadline = now + self._limits.body_timeout
         if self._body_size > self._limits.body_size:
             self._refuse(EdgeError(Kind.BODY_TOO_LARGE, "client"))
+        elif now >= self._body_due and not self._keeps_up(now):
+            self._refuse(EdgeError(Kind.REQUEST_TIMEOUT, "client"))
         elif body.closed:
             self._unread += len(data)
             if self._unread > UNREAD_LIMIT:
@@ -205,6 +210,20 @@ class Requests(Flow):
         if request.length > self._limits.body_size:
             raise EdgeError(Kind.BODY_TOO_LARGE, "client")
         go_on = partial(self.transport.write, CONTINUE) if expects_continue(request) else None
-        self._body_size = self._unread = 0
+        self._body_size = self._body_mark = self._unread = 0
         request.body = self._body = ClientBody(request.length, self, go_on)
-        self.deadline = self._clock() + self._limits.body_timeout
+        self.deadline = self._body_due = self._clock() + self._limits.body_timeout
+
+    def _keeps_up(self, now: float) -> bool:
+        """Whether the body came fast enough in the period that ends now; another one begins."""
+        limits = self._limits
+        enough = self._body_size - self._body_mark >= limits.body_rate * limits.body_timeout
+        self._body_mark, self._body_due = self._body_size, now + limits.body_timeout
+        return enough
+
+    def unhold(self) -> None:
+        """What was not read meanwhile did not come slowly."""
+        super().unhold()
+        self._body_mark, self._body_due = self._body_size, self._clock() + self._limits.body_timeout
+        if self._body is not None:
+            self.deadline = self._body_due

@@ -3,27 +3,30 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import ipaddress
 import logging
 import socket
 from collections.abc import Coroutine
+from heapq import nsmallest
 from typing import Any
 
 from edgeproxy.clock import Clock
 from edgeproxy.config.schema import LimitsConfig, ListenerConfig
 from edgeproxy.config.snapshot import Snapshot
-from edgeproxy.listener import plain, proxy_protocol
+from edgeproxy.listener import plain
 from edgeproxy.listener.http1 import Http1Connection
+from edgeproxy.listener.opening import peek_ja4, take_proxy_header
+from edgeproxy.listener.proxy_protocol import ProxyProtocolError
 from edgeproxy.listener.tls import Certificates, describe
 from edgeproxy.observe.metrics import Metrics
-from edgeproxy.pipeline.exchange import Peer
+from edgeproxy.pipeline.exchange import Peer, TLSInfo
 
 logger = logging.getLogger("edgeproxy.listener")
 
 BACKLOG = 4096
 SWEEP_INTERVAL = 0.5  # seconds between looks at the connections' deadlines
 CLOSE_TURNS = 100
+EVICTED = 32  # the part of all connections that makes room at once, as its denominator
 RECENT = 1.0  # seconds a draining server waits for a next request on a connection that was just in use
 
 
@@ -34,6 +37,8 @@ class Endpoint:
         self.config = config
         self.scheme = b"https" if config.tls else b"http"
         self.certificates = Certificates(config.tls) if config.tls else None
+        self.fingerprints = config.tls is not None and config.tls.fingerprint
+        self.introduces = bool(config.proxy_protocol) or config.tls is not None
 
     def trusts(self, address: str) -> bool:
         """Whether a PROXY header from there is believed. A Unix socket's peers are local and are."""
@@ -43,9 +48,10 @@ class Endpoint:
         return any(ip in network for network in self.config.proxy_protocol)
 
     def identify(self, transport: asyncio.BaseTransport, told: Peer | None) -> Peer:
-        """Who is at the other end, ``told`` being what a PROXY header said."""
+        """Who is at the other end, ``told`` being what was learnt before its first byte."""
         connection = transport.get_extra_info("ssl_object")
-        tls = describe(connection) if connection is not None else None
+        ja4 = told.tls.ja4 if told is not None and told.tls is not None else ""
+        tls = describe(connection, ja4) if connection is not None else None
         if told is not None:
             return told._replace(tls=tls)
         address, port = _address(transport.get_extra_info("peername"))
@@ -68,10 +74,22 @@ class Server:
         self._connections: set[Http1Connection] = set()
         self._per_client: dict[str, int] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._evicted: set[Http1Connection] = set()
+        self._room_after = 0.0  # when it makes sense again to look for idle connections
+        self._introducing: dict[str, int] = {}
+        self._introductions: set[asyncio.Task[None]] = set()
         self._servers: list[tuple[asyncio.Server | None, socket.socket, Endpoint]] = []
         self._sweeper: asyncio.TimerHandle | None = self._loop.call_later(SWEEP_INTERVAL, self._sweep)
         self._refused = metrics.counter(
             "edgeproxy_connections_refused_total", "Client connections closed at once, by limit.", ("limit",)
+        )
+        self._unfinished = metrics.counter(
+            "edgeproxy_handshakes_failed_total",
+            "Connections that ended before their handshake or PROXY header did.",
+            (),
+        )
+        self._made_room = metrics.counter(
+            "edgeproxy_connections_evicted_total", "Idle client connections closed to make room for new ones.", ()
         )
         self._accepted = metrics.counter("edgeproxy_connections_total", "Client connections accepted.", ())
         metrics.gauge(
@@ -86,8 +104,8 @@ class Server:
         """Accept connections on a bound, listening socket; raises OSError or ssl.SSLError for bad certificates."""
         endpoint = Endpoint(listener)
         sock.setblocking(False)
-        if listener.proxy_protocol:
-            self._loop.add_reader(sock, self._accept_proxied, sock, endpoint)
+        if endpoint.introduces:
+            self._loop.add_reader(sock, self._accept, sock, endpoint)
             self._servers.append((None, sock, endpoint))
             return
         server = await self._loop.create_server(
@@ -112,57 +130,78 @@ class Server:
             return {}
         return {"ssl": endpoint.certificates.context, "ssl_handshake_timeout": self.limits.head_timeout}
 
-    # Connections behind a load balancer that speaks the PROXY protocol.
+    # Connections with something to be learnt before their first byte.
 
-    def _accept_proxied(self, listening: socket.socket, endpoint: Endpoint) -> None:
-        with contextlib.suppress(BlockingIOError, ConnectionAbortedError, InterruptedError):
-            sock, _ = listening.accept()
-            sock.setblocking(False)
-            self.spawn(self._introduce(sock, endpoint))
+    def _accept(self, listening: socket.socket, endpoint: Endpoint) -> None:
+        try:
+            sock, name = listening.accept()
+        except (BlockingIOError, ConnectionAbortedError, InterruptedError):
+            return
+        except OSError as error:  # no file or memory is left: a moment later there may be
+            self._refused.inc("files")
+            self._make_room()
+            logger.warning("%s: nothing accepted: %s", endpoint.config.address, error)
+            self._loop.remove_reader(listening)
+            self._loop.call_later(SWEEP_INTERVAL, self._accept_again, listening, endpoint)
+            return
+        self._welcome(sock, _address(name)[0], endpoint)
+
+    def _accept_again(self, listening: socket.socket, endpoint: Endpoint) -> None:
+        if listening.fileno() >= 0:
+            self._loop.add_reader(listening, self._accept, listening, endpoint)
+
+    def _welcome(self, sock: socket.socket, address: str, endpoint: Endpoint) -> None:
+        """Begin with a connection, unless too many have begun and got no farther."""
+        limits = self.limits
+        believed = bool(endpoint.config.proxy_protocol) and endpoint.trusts(address)
+        counted = "" if believed else address
+        limit = ""
+        if len(self._introductions) >= limits.handshakes:
+            limit = "handshakes"
+        elif counted and self._introducing.get(counted, 0) >= limits.handshakes_per_client:
+            limit = "handshakes_per_client"
+        elif len(self._introductions) + self._staying >= limits.connections and not self._make_room():
+            limit = "connections"
+        if limit:
+            self._refused.inc(limit)
+            sock.close()
+            return
+        sock.setblocking(False)
+        self._introducing[counted] = self._introducing.get(counted, 0) + 1
+        task = self.spawn(self._introduce(sock, endpoint))
+        self._introductions.add(task)
+        task.add_done_callback(lambda ended: self._introduced(ended, counted))
+
+    def _introduced(self, task: asyncio.Task[None], address: str) -> None:
+        self._introductions.discard(task)
+        self._introducing[address] -= 1
+        if not self._introducing[address]:
+            del self._introducing[address]
 
     async def _introduce(self, sock: socket.socket, endpoint: Endpoint) -> None:
-        """Read the header without a byte of what follows, then serve the connection as any other."""
+        """Read the PROXY header, look at the ClientHello, then serve the connection as any other."""
         try:
             address, port = _address(sock.getpeername() if sock.family != socket.AF_UNIX else "")
             peer = Peer(address, port, "", _address(sock.getsockname())[0], None)
-            if endpoint.trusts(address):
-                told = await asyncio.wait_for(self._read_header(sock), self.limits.head_timeout)
-                if told.address is not None:
-                    peer = Peer(told.address, told.port, address, peer.local, None)
+            async with asyncio.timeout(self.limits.head_timeout):
+                if endpoint.config.proxy_protocol and endpoint.trusts(address):
+                    told = await take_proxy_header(sock)
+                    if told.address is not None:
+                        peer = Peer(told.address, told.port, address, peer.local, None)
+                if endpoint.fingerprints:
+                    peer = peer._replace(tls=TLSInfo("", "", "", None, await peek_ja4(sock)))
             await self._loop.connect_accepted_socket(
                 lambda: Http1Connection(self, endpoint, peer), sock, **self._tls_options(endpoint)
             )
-        except (OSError, TimeoutError, proxy_protocol.ProxyProtocolError) as error:
-            logger.info("%s: connection refused: %s", endpoint.config.address, error or "no PROXY header in time")
+        except (OSError, TimeoutError, ProxyProtocolError) as error:
+            # Whoever scans or floods a TLS listener writes no log; a balancer that is set up wrong is worth a line.
+            level = logging.INFO if endpoint.config.proxy_protocol else logging.DEBUG
+            logger.log(level, "%s: connection refused: %s", endpoint.config.address, error or "nothing in time")
+            self._unfinished.inc()
             sock.close()
-
-    async def _read_header(self, sock: socket.socket) -> proxy_protocol.Told:
-        seen = -1
-        while True:
-            data = await self._peek(sock, seen)
-            told = proxy_protocol.parse(data)
-            if told is not None:
-                sock.recv(told.size)
-                return told
-            if len(data) == seen:
-                raise ConnectionResetError("closed within the PROXY header")
-            seen = len(data)
-
-    async def _peek(self, sock: socket.socket, seen: int) -> bytes:
-        """What has arrived, left in place; waits until that is something new."""
-        while True:
-            readable: asyncio.Future[None] = self._loop.create_future()
-            self._loop.add_reader(sock, _settle, readable)
-            try:
-                await readable
-            finally:
-                self._loop.remove_reader(sock)
-            data = sock.recv(proxy_protocol.V2_LONGEST, socket.MSG_PEEK)
-            if not data:
-                raise ConnectionResetError("closed before a PROXY header")
-            if len(data) != seen:
-                return data
-            await asyncio.sleep(0.01)  # readable stays true while unread bytes lie there
+        except asyncio.CancelledError:
+            sock.close()
+            raise
 
     # What connections ask of their server.
 
@@ -172,16 +211,36 @@ class Server:
         self._connections.add(connection)
         count = self._per_client[client] = self._per_client.get(client, 0) + 1
         limits = self.limits
-        if len(self._connections) > limits.connections:
-            self._refused.inc("connections")
-            return False
         if client and count > limits.connections_per_client:
             self._refused.inc("connections_per_client")
             return False
+        if self._staying > limits.connections and not self._make_room(connection):
+            self._refused.inc("connections")
+            return False
         return True
+
+    @property
+    def _staying(self) -> int:
+        return len(self._connections) - len(self._evicted)
+
+    def _make_room(self, newcomer: Http1Connection | None = None) -> bool:
+        """Close the idle connections that are needed least, many at a time; whether there were any."""
+        now = self.clock.monotonic()
+        if now < self._room_after:
+            return False
+        idle = [one for one in self._connections - self._evicted if one.waits and one is not newcomer]
+        least = nsmallest(max(1, self.limits.connections // EVICTED), idle, key=_need)
+        for connection in least:
+            self._made_room.inc()
+            self._evicted.add(connection)
+            connection.abort()
+        if not least:
+            self._room_after = now + SWEEP_INTERVAL  # all are busy: looking at each for every newcomer costs too much
+        return bool(least)
 
     def forget(self, connection: Http1Connection, client: str) -> None:
         self._connections.discard(connection)
+        self._evicted.discard(connection)
         count = self._per_client.get(client, 0) - 1
         if count > 0:
             self._per_client[client] = count
@@ -213,13 +272,15 @@ class Server:
             await asyncio.sleep(delay)
         await self.stop_accepting()
         deadline = self._loop.time() + grace
-        while self._connections and self._loop.time() < deadline:
+        while (self._connections or self._introductions) and self._loop.time() < deadline:
             await asyncio.sleep(0.05)
             now = self.clock.monotonic()
             for connection in list(self._connections):
                 connection.retire(now, RECENT)
         for connection in list(self._connections):
             connection.abort()
+        for task in list(self._introductions):
+            task.cancel()
         if self._sweeper is not None:
             self._sweeper.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -244,12 +305,12 @@ class Server:
         with listening:
             while True:
                 try:
-                    sock, _ = listening.accept()
+                    sock, name = listening.accept()
                 except OSError:
                     return
                 sock.setblocking(False)
-                if endpoint.config.proxy_protocol:
-                    self.spawn(self._introduce(sock, endpoint))
+                if endpoint.introduces:
+                    self._welcome(sock, _address(name)[0], endpoint)
                 else:
                     await self._loop.connect_accepted_socket(
                         lambda: Http1Connection(self, endpoint), sock, **self._tls_options(endpoint)
@@ -259,9 +320,8 @@ class Server:
         return f"<Server {len(self._connections)} connections{', draining' if self.draining else ''}>"
 
 
-def _settle(waiter: asyncio.Future[None]) -> None:
-    if not waiter.done():
-        waiter.set_result(None)
+def _need(connection: Http1Connection) -> tuple[bool, float]:
+    return connection.need
 
 
 def _address(name: Any) -> tuple[str, int]:

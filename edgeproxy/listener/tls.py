@@ -56,13 +56,15 @@ class Certificates:
 _server_names: WeakKeyDictionary[ssl.SSLObject, str] = WeakKeyDictionary()
 
 
-def describe(connection: ssl.SSLObject) -> TLSInfo:
+def describe(connection: ssl.SSLObject, ja4: str) -> TLSInfo:
+    """What the handshake settled; ``ja4`` is the hello's fingerprint."""
     cipher = connection.cipher()
     return TLSInfo(
         version=connection.version() or "",
         cipher=cipher[0] if cipher else "",
         server_name=_server_names.pop(connection, ""),
         client_certificate=connection.getpeercert(binary_form=True),
+        ja4=ja4,
     )
 
 

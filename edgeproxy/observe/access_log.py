@@ -26,7 +26,7 @@ Escape = Callable[[bytes], str]
 LINE: Final = 4096
 
 # Characters a field may take after escaping; together with what is the operator's own they stay under LINE.
-_TARGET, _REFERER, _AGENT, _HOST, _ID, _WORD = 1400, 700, 500, 260, 64, 40
+_TARGET, _REFERER, _AGENT, _HOST, _NAME, _ID, _WORD = 1300, 700, 500, 260, 80, 64, 40
 _OWN: Final = 160
 
 _CUT: Final = "..."
@@ -69,6 +69,7 @@ def _json_lines(redact: Callable[[bytes], bytes]) -> Lines:
     referers = _Escaped(_json_text, _REFERER, redact)
     agents = _Escaped(_json_text, _AGENT)
     hosts = _Escaped(_json_text, _HOST)
+    names = _Escaped(_json_text, _NAME)
     words = _Escaped(_json_text, _WORD)
 
     def common(x: Exchange) -> tuple[str, str]:
@@ -82,6 +83,11 @@ def _json_lines(redact: Callable[[bytes], bytes]) -> Lines:
         for name, value in (("endpoint", x.endpoint), ("error", x.error), ("tags", ",".join(x.tags))):
             if value:
                 after += f',"{name}":{quote(value[:_OWN])}'
+        for name, value in (("country", x.place.country), ("agent", x.agent), ("identity", x.identity)):
+            if value:
+                after += f',"{name}":"{names.of(_encoded(value))}"'
+        if x.score:
+            after += f',"score":{x.score}'
         return before, after
 
     def lines(records: Sequence[Exchange], offset: float) -> bytes:
@@ -97,6 +103,7 @@ def _json_lines(redact: Callable[[bytes], bytes]) -> Lines:
             key = (
                 *(request.method, request.scheme, request.version),
                 *(x.status, x.verdict, x.route.name, x.endpoint, x.error, x.tags),
+                *(x.place.country, x.agent, x.identity, x.score),
             )
             pieces = shared.get(key)
             if pieces is None:
@@ -119,6 +126,7 @@ def _combined_lines(redact: Callable[[bytes], bytes]) -> Lines:
     targets = _Escaped(_combined_text, _TARGET, redact)
     referers = _Escaped(_combined_text, _REFERER, redact)
     agents = _Escaped(_combined_text, _AGENT)
+    users = _Escaped(_combined_user, _NAME)
     words = _Escaped(_combined_text, _WORD)
 
     def lines(records: Sequence[Exchange], offset: float) -> bytes:
@@ -129,14 +137,16 @@ def _combined_lines(redact: Callable[[bytes], bytes]) -> Lines:
             if wall - second >= 1 or wall < second:
                 second = int(wall)
                 now = time.gmtime(second)
-                stamp = time.strftime(f' - - [%d/{_MONTHS[now.tm_mon - 1]}/%Y:%H:%M:%S +0000] "', now)
+                stamp = time.strftime(f' [%d/{_MONTHS[now.tm_mon - 1]}/%Y:%H:%M:%S +0000] "', now)
             request = x.request
             fields = request.headers
             method = "GET" if request.method == b"GET" else words.of(request.method)
             version = "1.1" if request.version == b"1.1" else words.of(request.version)
+            user = users.of(_encoded(x.identity)) if x.identity else "-"
             out.append(
-                f'{x.client or "unix:"}{stamp}{method} {targets.of(request.target)} HTTP/{version}" {x.status} {x.sent}'
-                f' "{referers.of(fields.get(b"referer", b"-"))}" "{agents.of(fields.get(b"user-agent", b"-"))}"\n'
+                f'{x.client or "unix:"} - {user}{stamp}{method} {targets.of(request.target)} HTTP/{version}"'
+                f' {x.status} {x.sent} "{referers.of(fields.get(b"referer", b"-"))}"'
+                f' "{agents.of(fields.get(b"user-agent", b"-"))}"\n'
             )
         return "".join(out).encode("ascii", "replace")
 
@@ -153,6 +163,15 @@ def _combined_text(value: bytes) -> str:
     if "\\" not in text:  # JSON escapes all that must be escaped here, so this one is clean
         return text
     return "".join([chr(byte) if 0x20 <= byte < 0x7F and byte not in b'"\\' else f"\\x{byte:02X}" for byte in value])
+
+
+def _combined_user(value: bytes) -> str:
+    """One word: the field stands between blanks."""
+    return _combined_text(value).replace(" ", "\\x20")
+
+
+def _encoded(text: str) -> bytes:
+    return text.encode("utf-8", "backslashreplace")
 
 
 class _Escaped:

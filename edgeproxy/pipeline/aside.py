@@ -10,15 +10,10 @@ from edgeproxy.pipeline.runner import fetch, store
 async def is_missing(x: Exchange) -> bool:
     """Whether there is something to :func:`bring`: no stage answered, the cache among them, nor does the cache pass it
     by. So the stages that guard the route guard it here too. Raises EdgeError, and what a stage raises."""
-    chain = x.route.chain
-    for hook, _ in chain.inline:
-        response = hook(x)
-        if response is not None:
-            _close(response)
-            return False
-    for step in chain.rest:
+    x.aside = True
+    for step in x.route.chain.request:
         verdict = step.hook(x)
-        response = await verdict if step.awaited else verdict
+        response = verdict if verdict is None or isinstance(verdict, Response) else await verdict
         if response is not None:
             _close(response)
             return False

@@ -2,8 +2,9 @@
 
 A task for each request costs more than a whole chain called flat, so a stage's hooks are plain functions and run
 inside the listener's read; the first ``async def`` request hook splits the tuple, and only what stands behind it
-needs a task. Each step carries the response hooks of the stages entered so far, in reverse: whoever answers, the
-answer passes exactly those.
+needs a task. A plain request hook may also return an awaitable of its verdict, when it cannot tell at once: that
+exchange, and no other, takes a task from there. Each step carries the response hooks of the stages entered so far, in
+reverse: whoever answers, the answer passes exactly those.
 """
 
 from __future__ import annotations
@@ -16,8 +17,7 @@ from edgeproxy.http.message import Response
 from edgeproxy.pipeline.exchange import Exchange
 from edgeproxy.pipeline.middleware import Middleware, Verdict
 
-RequestHook = Callable[[Exchange], Verdict]
-AsyncHook = Callable[[Exchange], Awaitable[Verdict]]
+RequestHook = Callable[[Exchange], Verdict | Awaitable[Verdict]]
 StoreHook = Callable[[Exchange, Response], Awaitable[None] | None]
 ResponseHook = Callable[[Exchange, Response], None]
 LogHook = Callable[[Exchange], None]
@@ -25,22 +25,21 @@ Responders = tuple[ResponseHook, ...]
 
 
 class Step(NamedTuple):
-    """One hook, whether its verdict must be awaited, and the response hooks of the stages entered by then."""
+    """One hook and the response hooks of the stages entered by then."""
 
-    hook: Callable[[Exchange], Any]
-    awaited: bool
+    hook: RequestHook
     responders: Responders
 
 
 class Chain(NamedTuple):
     """A route's stages, ready to run.
 
-    ``inline`` are the request hooks up to the first asynchronous one, as (hook, responders); ``rest`` what is left.
+    ``request`` are all request hooks, ``inline`` those up to the first asynchronous one, as (hook, responders).
     """
 
     stages: tuple[Middleware, ...]
+    request: tuple[Step, ...]
     inline: tuple[tuple[RequestHook, Responders], ...]
-    rest: tuple[Step, ...]
     fetch: tuple[Step, ...]
     store: tuple[tuple[StoreHook, bool], ...]
     responders: Responders
@@ -56,9 +55,10 @@ def overrides(stage: Middleware, phase: str) -> bool:
 def compile_chain(stages: Sequence[Middleware], log: Sequence[LogHook] = ()) -> Chain:
     """``stages`` in order; ``log`` are the engine's own log hooks, run after the stages'."""
     steps: list[Step] = []
+    split: int | None = None
     entered: list[ResponseHook] = []
     entered_kept: list[ResponseHook] = []  # those of them that a kept answer still needs
-    fetchers: list[tuple[Callable[[Exchange], Any], bool]] = []
+    fetchers: list[RequestHook] = []
     store: list[tuple[StoreHook, bool]] = []
     for stage in stages:
         enforced = stage.config.mode == "enforce"
@@ -67,20 +67,20 @@ def compile_chain(stages: Sequence[Middleware], log: Sequence[LogHook] = ()) -> 
             if not stage.done_when_kept:
                 entered_kept.insert(0, stage.response)
         if overrides(stage, "request"):
+            if split is None and _is_async(stage.request):
+                split = len(steps)
             hook = stage.request if enforced else _observed(stage, stage.request)
-            steps.append(Step(hook, _is_async(stage.request), tuple(entered_kept if stage.answers_kept else entered)))
+            steps.append(Step(hook, tuple(entered_kept if stage.answers_kept else entered)))
         if overrides(stage, "fetch"):
-            hook = stage.fetch if enforced else _observed(stage, stage.fetch)
-            fetchers.append((hook, _is_async(stage.fetch)))
+            fetchers.append(stage.fetch if enforced else _observed(stage, stage.fetch))
         if enforced and overrides(stage, "store"):
             store.append((stage.store, _is_async(stage.store)))
     responders = tuple(entered)
-    split = next((i for i, step in enumerate(steps) if step.awaited), len(steps))
     return Chain(
         stages=tuple(stages),
+        request=tuple(steps),
         inline=tuple((step.hook, step.responders) for step in steps[:split]),
-        rest=tuple(steps[split:]),
-        fetch=tuple(Step(hook, awaited, responders) for hook, awaited in fetchers),
+        fetch=tuple(Step(hook, responders) for hook in fetchers),
         store=tuple(store),
         responders=responders,
         log=(*(stage.log for stage in stages if overrides(stage, "log")), *log),
@@ -91,20 +91,21 @@ def _is_async(hook: Callable[..., Any]) -> bool:
     return inspect.iscoroutinefunction(hook)
 
 
-def _observed(stage: Middleware, hook: Callable[[Exchange], Any]) -> Callable[[Exchange], Any]:
+def _observed(stage: Middleware, hook: RequestHook) -> RequestHook:
     """The hook with its answer counted and taken away: what ``mode: observe`` runs."""
     would_answer = stage.services.metrics.observed(stage.name)
 
-    if _is_async(hook):
-
-        async def observed_async(x: Exchange) -> None:
-            if await hook(x) is not None:
-                would_answer()
-
-        return observed_async
-
-    def observed(x: Exchange) -> None:
-        if hook(x) is not None:
+    async def observed_later(verdict: Awaitable[Verdict]) -> None:
+        if await verdict is not None:
             would_answer()
+
+    def observed(x: Exchange) -> Awaitable[None] | None:
+        verdict = hook(x)
+        if verdict is None:
+            return None
+        if not isinstance(verdict, Response):
+            return observed_later(verdict)
+        would_answer()
+        return None
 
     return observed

@@ -81,7 +81,10 @@ class Exchange:
     to be. score: how likely it is a program, 0 to 100; shape: a hash of its field names' order. treatment: what the
     checks want done with it, "" for nothing, "limit" or "challenge"; cleared: it bears a clearance for this. alarm: the
     node's or the route's state, 0 normal, 1 elevated, 2 attack.
-    arrival: the rate limiter's theoretical arrival time for this key, monotonic seconds, 0.0 if nothing was counted.
+    arrival: the rate limiter's theoretical arrival time for this key, monotonic seconds, 0.0 if nothing was counted;
+    counted: where it has several limits or one of another kind, the place of each that counted the exchange in their
+    list, the key it went by, and its arrival time. held: the same of the concurrency limits it holds a place in.
+    aside: it is a sub-exchange that no client waits for, whose end no stage hears of.
     verdict: what the cache said, as Cache-Status parameters (RFC 9211), e.g. b"hit" or b"fwd=uri-miss; stored".
     endpoint: the origin endpoint that answered. status: the answer's, 0 if there is none. error: the metric label of
     the error it ended with. sent: body bytes written to the client. interim: passes 1xx answers on, None while nobody
@@ -94,6 +97,9 @@ class Exchange:
     bot: str = ""
     content_type: bytes = b""
     arrival: float = 0.0
+    counted: tuple[tuple[int, bytes, float], ...] = ()
+    held: tuple[tuple[int, bytes], ...] = ()
+    aside: bool = False
     tags: tuple[str, ...] = ()
     place: Place = NOWHERE
     feeds: tuple[str, ...] = ()
@@ -130,6 +136,7 @@ class Exchange:
         own.route, own.interim = self.route, self.interim
         own.client, own.id, own.claims, own.bot, own.tags = self.client, self.id, self.claims, self.bot, self.tags
         own.place, own.identity = self.place, self.identity
+        own.agent, own.cleared = self.agent, self.cleared
         return own
 
     def __repr__(self) -> str:

@@ -1,13 +1,14 @@
 """The base class of every stage. One stage is one file in ``middleware/``: a docstring, a Config, its hooks.
 
 A stage overrides the hooks it needs; a hook it leaves alone costs nothing, because the chain never calls it.
-Hooks are plain functions; ``request``, ``fetch`` and ``store`` may also be ``async def``.
+Hooks are plain functions; ``request``, ``fetch`` and ``store`` may also be ``async def``. A plain ``request`` or
+``fetch`` may give an awaitable for the rare exchange it cannot decide at once: only that one then takes a task.
 """
 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     from edgeproxy.cache.tiers import Tiers
     from edgeproxy.config.snapshot import Route
+    from edgeproxy.limits.region import Region
     from edgeproxy.observe.metrics import Metrics
 
 Verdict = Response | None
@@ -31,7 +33,7 @@ Verdict = Response | None
 class MiddlewareConfig(BaseModel):
     """What every stage understands; a stage's own Config adds to it, and each field's docstring is the reference."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, defer_build=True)
 
     mode: Literal["enforce", "observe"] = "enforce"
     """`observe` runs the stage, counts what it would have answered, and lets the exchange go on."""
@@ -54,6 +56,8 @@ class Services:
     """The folder in memory that all workers of this node share while it runs; None where nothing is served."""
     secret: bytes = field(default_factory=lambda: secrets.token_bytes(32), repr=False)
     """A secret that all workers of this node share, drawn anew at each of its starts."""
+    region: Region | None = None
+    """What limits that the nodes of a region count together are kept up by; None where nothing is served."""
 
 
 class Middleware:
@@ -91,6 +95,11 @@ class Middleware:
     def uses(self, phase: str) -> bool:
         """Whether the stage, configured as it is, has anything to do in a phase it overrides. Asked once a snapshot."""
         return True
+
+    def misses(self, beside: Mapping[str, Middleware]) -> str:
+        """What the stage, configured as it is, misses in the stages ``beside`` it on a route, by name: a sentence for
+        whoever wrote the configuration, "" for nothing."""
+        return ""
 
     def request(self, x: Exchange, /) -> Verdict | Awaitable[Verdict]:
         """Before the cache look-up. A response ends the request phase and is the answer."""

@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import logging
 import traceback
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Coroutine
 from functools import partial
 from typing import Any, Protocol
 
 from edgeproxy.errors import EdgeError, Kind, meaning
 from edgeproxy.http.headers import Headers
 from edgeproxy.http.message import NO_FIELDS, Response
-from edgeproxy.pipeline.chain import Responders
+from edgeproxy.pipeline.chain import Chain, RequestHook, Responders, Step
 from edgeproxy.pipeline.exchange import Exchange
+from edgeproxy.pipeline.middleware import Verdict
 
 logger = logging.getLogger("edgeproxy")
 
@@ -42,9 +43,12 @@ def serve(x: Exchange, writer: Writer) -> None:
     responders: Responders = ()
     try:
         for hook, responders in x.route.chain.inline:
-            response = hook(x)
-            if response is not None:
-                _answer(x, writer, response, responders)
+            verdict = hook(x)
+            if verdict is not None:
+                if isinstance(verdict, Response):
+                    _answer(x, writer, verdict, responders)
+                else:
+                    writer.spawn(_continue(x, writer, hook, verdict))
                 return
     except Exception as error:
         _answer(x, writer, failure(x, error), responders)
@@ -70,17 +74,21 @@ def _answer(x: Exchange, writer: Writer, response: Response, responders: Respond
         writer.spawn(_stream(x, writer, response))
 
 
-async def _continue(x: Exchange, writer: Writer) -> None:
-    """Everything behind the inline stages: asynchronous stages, the cache's miss path, the origin."""
+async def _continue(
+    x: Exchange, writer: Writer, hook: RequestHook | None = None, verdict: Verdict | Awaitable[Verdict] = None
+) -> None:
+    """Everything behind the inline stages, or behind the one whose ``hook`` gave a ``verdict`` to wait for:
+    asynchronous stages, the cache's miss path, the origin."""
     chain = x.route.chain
     responders = chain.responders
     x.interim = partial(writer.interim, x)
     try:
-        response = None
-        for step in chain.rest:
+        response: Response | None = None
+        for step in _behind(chain, hook):
             responders = step.responders
-            verdict = step.hook(x)
-            response = await verdict if step.awaited else verdict
+            if step.hook is not hook:
+                verdict = step.hook(x)
+            response = verdict if verdict is None or isinstance(verdict, Response) else await verdict
             if response is not None:
                 break
         else:
@@ -91,16 +99,30 @@ async def _continue(x: Exchange, writer: Writer) -> None:
         response = failure(x, error)
     except Exception as error:
         response = failure(x, error)
+    except BaseException:  # the client has left: there is nobody to answer, but stages hold what they must give back
+        x.error = Kind.CLIENT_GONE.value
+        ended(x)
+        raise
     x.interim = None
     finish(x, response, responders)
     await _stream(x, writer, response)
+
+
+def _behind(chain: Chain, hook: RequestHook | None) -> tuple[Step, ...]:
+    """The steps that are left: from the one with this hook on, or from the first asynchronous one."""
+    if hook is None:
+        return chain.request[len(chain.inline) :]
+    at = 0
+    while chain.request[at].hook is not hook:
+        at += 1
+    return chain.request[at:]
 
 
 async def fetch(x: Exchange) -> Response:
     """The fetch phase, then the origin."""
     for step in x.route.chain.fetch:
         verdict = step.hook(x)
-        response: Response | None = await verdict if step.awaited else verdict
+        response = verdict if verdict is None or isinstance(verdict, Response) else await verdict
         if response is not None:
             return response
     return await x.route.origin.fetch(x)

@@ -25,11 +25,16 @@ class Placeholder(str):
 # percent-encoded, not the decoded one that rules are matched against.
 EXCHANGE: Mapping[str, Renderer[Exchange]] = {
     "client.ip": lambda x: x.client.encode(),
+    "client.ja4": lambda x: b"" if x.peer.tls is None else x.peer.tls.ja4.encode(),
     "request.id": lambda x: x.id,
     "host": lambda x: x.request.host,
     "path": lambda x: x.request.target.partition(b"?")[0],
     "scheme": lambda x: x.request.scheme,
     "route": lambda x: x.route.name.encode(),
+    "bot": lambda x: x.bot.encode(),
+    "bot.agent": lambda x: x.agent.encode(),
+    "bot.score": lambda x: b"%d" % x.score,
+    "bot.shape": lambda x: x.shape.encode(),
 }
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, Literal, NamedTuple, TypeVar
 from urllib.parse import urlsplit
 
@@ -18,6 +18,7 @@ from edgeproxy.redis.breaker import Breaker
 logger = logging.getLogger("edgeproxy.redis")
 
 TRIAL = 2.0  # seconds for a trial, which may have to connect first
+AGAIN = 0.25  # seconds after which a task that did not end is cancelled once more
 BETWEEN = 1.0  # seconds between looks at whether it is there, or a trial due
 
 Topology = Literal["single", "cluster", "sentinel"]
@@ -90,6 +91,19 @@ async def disconnect(client: Any) -> None:
                 await one.aclose()
     except (OSError, TimeoutError):
         pass
+
+
+async def end(tasks: Iterable[asyncio.Task[Any]]) -> None:
+    """Cancel tasks that speak with a client until they have ended: asyncio.wait_for, which it uses, may lose a
+    cancellation (python/cpython#86296)."""
+    left = set(tasks)
+    while left:
+        for task in left:
+            task.cancel()
+        ended, left = await asyncio.wait(left, timeout=AGAIN)
+        for task in ended:
+            if not task.cancelled():
+                task.exception()  # seen, so that nobody logs it
 
 
 async def _ping(client: Any) -> Any:

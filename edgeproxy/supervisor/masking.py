@@ -19,6 +19,7 @@ _SECRET_WORDS = frozenset(
         "passphrase",
         "passwd",
         "password",
+        "passwords",
         "secret",
         "secrets",
         "token",

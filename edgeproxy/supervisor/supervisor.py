@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import importlib
 import logging
-import os
 import signal
 import socket
 import time
@@ -179,7 +178,7 @@ class Supervisor:
         moved = _admin_address(config) != _admin_address(before)
         admin = _listen_admin(config.admin) if moved and config.admin is not None else None
         try:
-            if config.listeners == before.listeners and _workers(config) == generation.size:
+            if config.listeners == before.listeners and config.worker_count == generation.size:
                 await generation.reload(text, config.drain.grace)
             else:
                 await self._replace(generation, text, config, before)
@@ -202,7 +201,7 @@ class Supervisor:
         self._announce(config)
 
     async def _begin(self, text: str, config: Config) -> Generation:
-        size, addresses = _workers(config), _addresses(config)
+        size, addresses = config.worker_count, _addresses(config)
         self._sockets.provide(addresses, size)
         sockets = [self._sockets.lend(addresses, number) for number in range(size)]
         self._folder = self._folder or Folder()
@@ -328,10 +327,6 @@ def _read(path: str) -> tuple[str, Config]:
     """The text of a configuration and what it says. Raises ConfigErrors."""
     text = read_file(path)
     return text, load_text(text, path)
-
-
-def _workers(config: Config) -> int:
-    return len(os.sched_getaffinity(0)) if config.workers == "auto" else config.workers
 
 
 def _addresses(config: Config) -> list[AddressValue]:

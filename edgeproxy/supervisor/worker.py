@@ -29,6 +29,7 @@ from edgeproxy.config.schema import AccessLogConfig, Config, DiskConfig, DrainCo
 from edgeproxy.config.snapshot import Route, Snapshot
 from edgeproxy.http.loops import pseudonym
 from edgeproxy.http.message import Request
+from edgeproxy.limits.region import Region
 from edgeproxy.listener.server import Server
 from edgeproxy.observe import error_log
 from edgeproxy.observe.access_log import AccessLog
@@ -67,6 +68,7 @@ class Worker:
         self._heap = Heap(_resident)
         self._observer = Observer(self._metrics, self._clock)
         self._access_log: AccessLog | None = None
+        self._region = Region(self._clock, self._metrics)
         self._session: aiohttp.ClientSession | None = None
         self._services: Services | None = None
         self._server: Server | None = None
@@ -109,6 +111,7 @@ class Worker:
                 self._route,
                 folder=self._folder,
                 secret=(self._folder / SECRET).read_bytes(),
+                region=self._region,
             )
             log = self._open_log(config.log.access)
             snapshot = self._compile(config, text, path, self._services, None)
@@ -198,6 +201,7 @@ class Worker:
                 if self._server is not None:
                     await self._server.drain(grace, delay)
                     await self._stop_parts(self._server.snapshot)
+                await self._region.close()
                 if self._services is not None:
                     await self._services.cache.close()
                 if self._session is not None:
@@ -250,7 +254,9 @@ class Worker:
         cache = config.cache
         tiers.show_tags = cache.pass_tags
         tiers.node = pseudonym(config.node or self._node)
-        await tiers.use_redis(None if cache.redis is None else cache.redis.settings())
+        redis = None if cache.redis is None else cache.redis.settings()
+        await tiers.use_redis(redis)
+        await self._region.use(redis, config.worker_count)
         if cache.disk is None:
             await tiers.leave_disk()
         else:
@@ -264,7 +270,9 @@ class Worker:
         if self._session is None:
             import aiohttp
 
-            self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=30))
+            self._session = aiohttp.ClientSession(
+                timeout=aiohttp.ClientTimeout(total=30), cookie_jar=aiohttp.DummyCookieJar()
+            )
         return self._session
 
 

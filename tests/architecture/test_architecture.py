@@ -27,14 +27,23 @@ MAY_IMPORT: dict[str, set[str]] = {
     "config.units": {"http", "errors"},
     "config.values": {"http", "errors"},
     "jose": {"clock", "errors", "http", "observe", "pipeline"},
+    "bots.settings": {"config"},
     "jose.settings": {"config", "pipeline"},
+    "floods.settings": {"config", "pipeline"},
     "cache.settings": {"config", "http", "pipeline"},
     "observe": {"clock", "errors", "http", "pipeline"},
     "pipeline": {"clock", "errors", "http"},
     "routing": {"config", "errors", "http", "pipeline"},
     "listener": {"clock", "config", "errors", "http", "observe", "pipeline", "routing"},
+    "listener.opening": {"bots"},
     "cache": {"clock", "errors", "http", "observe", "pipeline", "redis"},
     "redis": {"clock", "observe"},
+    "limits": {"clock", "errors", "http", "observe", "pipeline", "redis"},
+    "limits.settings": {"config", "pipeline"},
+    **{
+        room: {"clock", "errors", "http", "observe", "pipeline"}
+        for room in ("bots", "challenge", "feeds", "floods", "geo", "identity")
+    },
     "origin": {"clock", "config", "errors", "http", "observe", "pipeline"},
 }
 
@@ -44,6 +53,8 @@ LONGER: dict[str, str] = {}  # file: the reason why it may be longer; never beyo
 # Files without a test file of their own: the one that covers them.
 TESTED_ELSEWHERE: dict[str, str] = {
     "edgeproxy/__main__.py": "tests/unit/test_cli.py",
+    "edgeproxy/bots/agents.py": "tests/unit/middleware/test_bot_check.py",
+    "edgeproxy/bots/verification.py": "tests/integration/middleware/test_crawlers.py",
     "edgeproxy/cache/region.py": "tests/integration/supervisor/test_purging.py",
     "edgeproxy/cache/source.py": "tests/unit/cache/test_disk.py",
     "edgeproxy/config/reference.py": "tests/unit/config/test_files.py",
@@ -52,18 +63,24 @@ TESTED_ELSEWHERE: dict[str, str] = {
     "edgeproxy/config/snapshot.py": "tests/unit/config/test_compile.py",
     "edgeproxy/config/trial.py": "tests/unit/test_cli.py",
     "edgeproxy/demo/__main__.py": "tests/integration/demo/test_site.py",
+    "edgeproxy/limits/concurrency.py": "tests/unit/middleware/test_concurrency_limit.py",
+    "edgeproxy/limits/gate.py": "tests/unit/middleware/test_rate_limit.py",
+    "edgeproxy/limits/limiter.py": "tests/unit/limits/test_build.py",
+    "edgeproxy/limits/settings.py": "tests/unit/middleware/test_rate_limit.py",
     "edgeproxy/listener/answer_body.py": "tests/integration/wire/test_http1.py",
     "edgeproxy/listener/client_body.py": "tests/integration/wire/test_http1.py",
     "edgeproxy/listener/flow.py": "tests/integration/wire/test_streams.py",
     "edgeproxy/listener/http1.py": "tests/integration/wire/test_http1.py",
+    "edgeproxy/listener/opening.py": "tests/integration/wire/test_ja4.py",
     "edgeproxy/listener/requests.py": "tests/integration/wire/test_http1.py",
     "edgeproxy/listener/server.py": "tests/integration/wire/test_limits.py",
     "edgeproxy/listener/tls.py": "tests/integration/wire/test_tls.py",
     "edgeproxy/listener/tunnel.py": "tests/integration/wire/test_streams.py",
-    "edgeproxy/pipeline/agents.py": "tests/unit/middleware/test_bot_check.py",
     "edgeproxy/pipeline/callers.py": "tests/unit/middleware/test_client_address.py",
     "edgeproxy/pipeline/middleware.py": "tests/unit/pipeline/test_chain.py",
     "edgeproxy/pipeline/seal.py": "tests/unit/middleware/test_security_headers.py",
+    "edgeproxy/simulate/connection.py": "tests/integration/simulate/test_run.py",
+    "edgeproxy/simulate/good.py": "tests/integration/simulate/test_run.py",
 }
 
 OBVIOUS_LINES = 12  # a public function no longer than this may speak for itself

@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.benchmarks import heads, peers, proc, profiling, report
+from tests.benchmarks import heads, peers, proc, profiling, report, stages
 from tests.benchmarks.errors import BenchmarkError
 from tests.benchmarks.rows import ROWS, Row
 from tests.benchmarks.session import HEADS, Session
@@ -38,7 +38,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             outcomes.append(session.run(row))
         print(report.table([report.entry(outcome) for outcome in outcomes]))
         if not options.row:
-            report.write(options.output, outcomes, _conditions(options))
+            _say("what the stages cost a hit")
+            costs = stages.run(work)
+            print(stages.table(costs))
+            report.write(options.output, outcomes, costs, _conditions(options))
             _say(f"written: {options.output / report.MARKDOWN_NAME} and {options.output / report.JSON_NAME}")
     except BenchmarkError as error:
         print(f"benchmark: {error}", file=sys.stderr)

@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
+from tests.benchmarks import stages
 from tests.benchmarks.load import LOAD_CORE
 from tests.benchmarks.servers import SERVER_CORE, Template
 from tests.benchmarks.session import HEADS, Outcome
+from tests.benchmarks.stages import Cost
 
 PAGE = Path(__file__).with_name("page.md")
 JSON_NAME = "benchmarks.json"
@@ -103,7 +105,7 @@ def fill(page: Path, entries: Sequence[Mapping[str, object]]) -> None:
         page.write_text(f"{before}{begin}\n{summary(entries)}\n{end}{after}")
 
 
-def markdown(entries: Sequence[Mapping[str, object]], conditions: Conditions) -> str:
+def markdown(entries: Sequence[Mapping[str, object]], costs: Sequence[Cost], conditions: Conditions) -> str:
     """The whole page."""
     c = conditions
     stream = [e for e in entries if e["key"] == "stream"]
@@ -118,6 +120,8 @@ def markdown(entries: Sequence[Mapping[str, object]], conditions: Conditions) ->
         pairs=c.pairs,
         seconds=c.seconds,
         table=table(entries),
+        stages=stages.table(costs),
+        repeats=stages.REPEATS,
         memory=memory,
         heads=f"{HEADS:,}",
         head_bytes=c.head_bytes,
@@ -127,7 +131,7 @@ def markdown(entries: Sequence[Mapping[str, object]], conditions: Conditions) ->
     )
 
 
-def write(folder: Path, outcomes: Sequence[Outcome], conditions: Conditions) -> None:
+def write(folder: Path, outcomes: Sequence[Outcome], costs: Sequence[Cost], conditions: Conditions) -> None:
     """Both files, into ``folder``."""
     entries = [entry(outcome) for outcome in outcomes]
     document = {
@@ -136,10 +140,10 @@ def write(folder: Path, outcomes: Sequence[Outcome], conditions: Conditions) -> 
         "versions": dict(conditions.versions),
         "pairs": conditions.pairs,
         "seconds": conditions.seconds,
-        "rows": entries,
+        "rows": [*entries, *(cost.entry() for cost in costs)],
     }
     folder.mkdir(parents=True, exist_ok=True)
     (folder / JSON_NAME).write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n")
-    (folder / MARKDOWN_NAME).write_text(markdown(entries, conditions))
+    (folder / MARKDOWN_NAME).write_text(markdown(entries, costs, conditions))
     if (folder.parent / "README.md").is_file():
         fill(folder.parent / "README.md", entries)

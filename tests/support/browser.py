@@ -145,12 +145,16 @@ class Page:
 
 
 @asynccontextmanager
-async def browser_page() -> AsyncIterator[Page]:
-    """A new browser with a profile of its own and one page open; both gone afterwards."""
+async def browser_page(preferences: dict[str, Any] | None = None) -> AsyncIterator[Page]:
+    """A new browser with a profile of its own, which may have ``preferences``, and one page open; both gone
+    afterwards."""
     program = chromium()
     if program is None:
         raise RuntimeError("chromium is not installed (Debian package: chromium)")
     profile = Path(tempfile.mkdtemp(prefix="edgeproxy-chromium-"))
+    if preferences is not None:
+        (profile / "Default").mkdir()
+        (profile / "Default" / "Preferences").write_text(json.dumps(preferences))
     process = await asyncio.create_subprocess_exec(
         program,
         *_FLAGS,

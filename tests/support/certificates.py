@@ -34,14 +34,17 @@ class Authority:
         certificate = self._builder(self._name, self._key.public_key()).add_extension(basic, critical=True)
         self.file.write_bytes(certificate.sign(self._key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM))
 
-    def issue(self, *names: str, file: str | None = None) -> Pair:
-        """A certificate for DNS names or addresses, the first also its common name."""
+    def issue(self, *names: str, file: str | None = None, subject: str | None = None) -> Pair:
+        """A certificate for DNS names, addresses, URIs or mailboxes, the first also its common name, unless there is a
+        ``subject`` as RFC 4514 writes it."""
         key = ec.generate_private_key(ec.SECP256R1())
-        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0])])
-        builder = self._builder(subject, key.public_key())
-        builder = builder.add_extension(x509.SubjectAlternativeName([_general(name) for name in names]), critical=False)
+        common = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0])]) if subject is None else None
+        builder = self._builder(common or x509.Name.from_rfc4514_string(subject or ""), key.public_key())
+        if names:
+            alternatives = x509.SubjectAlternativeName([_general(name) for name in names])
+            builder = builder.add_extension(alternatives, critical=False)
         certificate = builder.sign(self._key, hashes.SHA256())
-        stem = file or names[0].replace("*", "_")
+        stem = file or names[0].translate(str.maketrans("*/:", "___"))
         pair = Pair(self.folder / f"{stem}.pem", self.folder / f"{stem}.key")
         pair.certificate.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
         pair.key.write_bytes(
@@ -65,6 +68,10 @@ class Authority:
 
 
 def _general(name: str) -> x509.GeneralName:
+    if "://" in name:
+        return x509.UniformResourceIdentifier(name)
+    if "@" in name:
+        return x509.RFC822Name(name)
     try:
         return x509.IPAddress(ipaddress.ip_address(name))
     except ValueError:

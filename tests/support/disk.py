@@ -8,12 +8,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from blake3 import blake3
-
 from edgeproxy.cache import policy
 from edgeproxy.cache.disk_batch import Batch, Item
 from edgeproxy.cache.disk_environment import open_environment
-from edgeproxy.cache.disk_layout import CHUNK
+from edgeproxy.cache.disk_layout import CHUNK, digest_of
 from edgeproxy.cache.disk_store import Store
 from edgeproxy.cache.entry import Entry
 from edgeproxy.cache.purge import Kind, Purge
@@ -42,7 +40,7 @@ def item(entry: Entry, began: float = NOW) -> Item:
     """The entry as a batch takes it."""
     body = entry.body or b""
     chunks = [body[start : start + CHUNK] for start in range(0, len(body), CHUNK)]
-    record = of_entry(entry, began, len(body), CHUNK, tuple(blake3(chunk).digest() for chunk in chunks))
+    record = of_entry(entry, began, len(body), CHUNK, tuple(digest_of(chunk) for chunk in chunks))
     return Item(record, pack(record), chunks)
 
 

@@ -10,6 +10,7 @@ from click.testing import CliRunner, Result
 
 from edgeproxy import __version__
 from edgeproxy.cli import default_config, main
+from tests.support.mmdb import country, mmdb
 
 ROOT = Path(__file__).parents[2]
 TEXT = """
@@ -58,7 +59,7 @@ def test_help_imports_nothing_heavy() -> None:
 def test_check_of_a_good_file_is_one_line(file: Path) -> None:
     result = call("check", file)
     assert result.exit_code == 0
-    assert result.stdout == f"{file}: ok: listens on 0.0.0.0:8080; 2 routes, 2 pools, 5 stages\n"
+    assert result.stdout == f"{file}: ok: listens on 0.0.0.0:8080; 2 routes, 2 pools, 6 stages\n"
 
 
 def test_check_prints_every_mistake_and_exits_with_1(file: Path) -> None:
@@ -101,8 +102,9 @@ def test_explain_shows_route_stages_key_and_endpoints(file: Path) -> None:
         "stages    1. request_id",
         "          2. client_address",
         "          3. bot_check (observe)",
-        "          4. compression",
-        "          5. cache: key http://a.example/api/x?y=1 (scheme, host, path, query)",
+        "          4. flood",
+        "          5. compression",
+        "          6. cache: key http://a.example/api/x?y=1 (scheme, host, path, query)",
         "pool      far: least_request over 1",
         "          - http://127.0.0.1:3",
     ]
@@ -124,6 +126,33 @@ def test_explain_takes_headers(file: Path) -> None:
     file.write_text(TEXT.replace("method: POST", "header: {x-beta: 1}"))
     assert "route     api" in call("explain", "http://a.example/api/", "-c", file, "-H", "X-Beta: 1").stdout
     assert "x-beta is not 1" in call("explain", "http://a.example/api/", "-c", file).stdout
+
+
+def test_explain_shows_the_pools_of_countries(file: Path) -> None:
+    (file.parent / "places.mmdb").write_bytes(mmdb({"192.0.2.0/24": country("DE")}))
+    with_pools = TEXT.replace("pool: far,", "pool: far, country_pools: {near: [DE, NO]},")
+    file.write_text(with_pools)
+    assert "routes[1].country_pools: needs the geo stage on this route" in call("check", file).stderr
+    file.write_text(with_pools + "middleware: {geo: {files: places.mmdb}}\n")
+    assert call("explain", "http://a.example/", "-c", file).stdout.splitlines()[-8:] == [
+        "pool      far: least_request over 1",
+        "          - http://127.0.0.1:3",
+        "  from    DE, NO:",
+        "  pool    near: least_request over 2",
+        "          - http://127.0.0.1:1",
+        "          - http://127.0.0.1:2 (weight 3)",
+        "  then    far: least_request over 1",
+        "          - http://127.0.0.1:3",
+    ]
+
+
+def test_check_finds_a_country_with_two_pools_and_a_pool_that_is_not_there(file: Path) -> None:
+    file.write_text(TEXT.replace("pool: far,", "pool: far, country_pools: {nera: [DE], near: [de, AT], far: CH},"))
+    assert [line.partition(" ")[2] for line in call("check", file).stderr.splitlines()] == [
+        "routes[1].country_pools.nera: there is no pool 'nera'; did you mean 'near'?",
+        "routes[1].country_pools.near: DE has a pool already: nera",
+        "errors",
+    ]
 
 
 def test_explain_says_when_there_is_no_route(file: Path) -> None:

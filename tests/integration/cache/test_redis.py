@@ -10,12 +10,12 @@ import pytest
 
 from edgeproxy.cache import marks
 from edgeproxy.cache.entry import Entry
-from edgeproxy.redis.link import Settings
 from edgeproxy.cache.policy import Terms
 from edgeproxy.cache.purge import PurgeLog, named
 from edgeproxy.cache.redis import QUEUE_ENTRIES, Found, RedisTier
 from edgeproxy.clock import Clock
 from edgeproxy.observe.metrics import Metrics
+from edgeproxy.redis.link import Settings
 from tests.support.redis_server import RedisServer
 from tests.support.waiting import eventually
 

@@ -89,7 +89,7 @@ def test_an_issuer_that_is_away_is_missed_only_where_its_keys_are(site: Site, me
         before = failed()
         wait_until(lambda: failed() > before, "the issuer is missed")
         assert guarded("one") == 200
-        assert guarded("two") == 401
+        assert guarded("two") == 503, "nobody can say now whether it is good"
         assert edge.logs().count("keeping the keys there are") >= 1
         with Site(port=port) as issuer:
             issue(issuer, "two")

@@ -9,8 +9,10 @@ from tests.benchmarks.measure import Sample
 from tests.benchmarks.report import Conditions
 from tests.benchmarks.rows import ROWS
 from tests.benchmarks.session import Outcome
+from tests.benchmarks.stages import Cost
 from tests.benchmarks.stats import Ratio
 
+COST = Cost("bot_check", 0.5, 0.4, 0.6)
 CONDITIONS = Conditions(
     machine={"cores": "2"},
     versions={"nginx": "1.22.1"},
@@ -55,14 +57,15 @@ def test_a_row_carries_both_values_the_ratio_its_spread_and_what_was_to_be_reach
 
 
 def test_both_files_hold_every_row_and_the_conditions(outcome, tmp_path):
-    report.write(tmp_path / "docs", [outcome, outcome], CONDITIONS)
+    report.write(tmp_path / "docs", [outcome, outcome], [COST], CONDITIONS)
     document = json.loads((tmp_path / "docs" / "benchmarks.json").read_text())
     page = (tmp_path / "docs" / "benchmarks.md").read_text()
 
-    assert document["rows"] == [report.entry(outcome)] * 2
+    assert document["rows"] == [report.entry(outcome), report.entry(outcome), COST.entry()]
     assert document["versions"] == {"nginx": "1.22.1"}
     assert page.count("| L1 hit, 1 KiB | nginx proxy_cache |") == 2
     assert "**0.2** (0.2 to 0.2)" in page
+    assert "| bot_check | 0.50 (0.40 to 0.60) |" in page
     assert "| nginx | 1.22.1 |" in page
     assert "@{" not in page
 

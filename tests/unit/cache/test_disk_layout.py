@@ -13,7 +13,9 @@ from edgeproxy.cache.disk_layout import (
     VARIANT,
     body_cost,
     chunk_cost,
+    digest_of,
     head_cost,
+    is_sound,
     piece_key,
     pieces_of,
     place,
@@ -51,6 +53,17 @@ def test_a_chunk_is_whole_pages() -> None:
     assert pieces_of(CHUNK) * PIECE == CHUNK < 2**20
     assert [pieces_of(size) for size in (1, PIECE, PIECE + 1)] == [1, 1, 2]
     assert len(piece_key(bytes(32), pieces_of(CHUNK) - 1)) == 33
+
+
+@given(st.binary(min_size=1, max_size=300), st.data())
+def test_a_chunk_of_which_a_bit_has_changed_is_not_sound(chunk: bytes, data: st.DataObject) -> None:
+    digest = digest_of(chunk)
+    assert len(digest) == 32
+    assert is_sound(chunk, digest)
+    bit = data.draw(st.integers(0, 8 * len(chunk) - 1))
+    changed = (int.from_bytes(chunk, "big") ^ (1 << bit)).to_bytes(len(chunk), "big")
+    assert not is_sound(changed, digest)
+    assert digest_of(changed)[:24] != digest[:24]
 
 
 @given(st.integers(1, 5 * CHUNK))

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from edgeproxy.cache.disk_batch import Batch
-from edgeproxy.cache.disk_layout import CHUNK, PIECE, PREFIX, piece_key, place, variant_of
+from edgeproxy.cache.disk_layout import CHUNK, FORMAT, PIECE, PREFIX, piece_key, place, variant_of
 from edgeproxy.cache.disk_store import HEAD_LONGEST, HEADS_KEPT, DamagedError, Store
 from edgeproxy.cache.entry import Entry
 from edgeproxy.cache.record import to_entry
@@ -54,6 +54,17 @@ def test_fields_select_the_variant(store: Store) -> None:
     assert body_of(store, KEY, {b"accept-language": b"de"}) == b"de"
     assert body_of(store, KEY, {b"accept-language": b"en"}) == b"en"
     assert body_of(store, KEY, {b"accept-language": b"fr"}) is None
+
+
+def test_fields_select_by_what_answers_vary_by_now(store: Store) -> None:
+    asks = {b"accept-language": b"de", b"accept": b"text/html"}
+    for turn, vary in enumerate(((), (b"accept-language",), (b"accept",), ())):
+        variant = b"".join(b"=" + asks[name] for name in vary)
+        write(store, stored(KEY, b"%d" % turn, vary=vary, variant=variant), began=NOW + turn)
+        assert body_of(store, KEY, asks) == body_of(store, KEY, asks) == b"%d" % turn
+    with Batch(store) as batch:
+        batch.forget(place(KEY))
+    assert body_of(store, KEY, asks) is None
 
 
 def test_long_keys_that_differ_in_their_ends_are_two(store: Store) -> None:
@@ -156,5 +167,5 @@ def test_a_mark_is_seen(store: Store) -> None:
 
 def test_the_books_of_an_empty_environment_are_empty(store: Store) -> None:
     assert store.books() == (0, 0)
-    assert store.format() == b"1"
+    assert store.format() == FORMAT
     assert PREFIX.size == 9

@@ -18,6 +18,7 @@ from edgeproxy.cache.recipe import (
     compose,
     device,
 )
+from edgeproxy.pipeline.exchange import NOWHERE, Place
 from tests.support.stages import CHROME, exchange, route
 
 BETA = route(name="beta", partition=b"beta")
@@ -185,6 +186,17 @@ def test_a_device_is_what_its_agent_says(agent: bytes, expected: bytes) -> None:
     assert keyed(compose(device=True), user_agent=agent).endswith(b";" + expected)
 
 
+def test_countries_are_apart_and_so_is_none() -> None:
+    recipe = compose(device=True, country=True)
+    keys = set()
+    for place in (Place("DE"), Place("AT", "9", "Vienna"), Place("AT"), NOWHERE):
+        x = exchange()
+        x.place = place
+        keys.add(recipe.of(x).rpartition(b";")[2])
+    assert keys == {b"in=DE", b"in=AT", b"in="}
+    assert recipe.text == "scheme, host, path, query, device, country"
+
+
 # -- recipes among each other, and purges --
 
 
@@ -202,6 +214,7 @@ def test_different_recipes_never_share_a_key() -> None:
         compose(headers=(b"x",)),
         compose(cookies=(b"x",)),
         compose(device=True),
+        compose(country=True),
     ]
     x = exchange(b"/", authority=b"a.example", scheme=b"https")
     assert len({recipe.of(x) for recipe in recipes}) == len(recipes)

@@ -46,6 +46,13 @@ def test_whom_a_token_names_counts_like_authorization() -> None:
     assert rules().allowed(x, 200, {b"cache-control": b"s-maxage=60"})
 
 
+def test_who_somebody_proved_to_be_counts_like_authorization() -> None:
+    x = exchange()
+    x.identity = "shop"
+    assert not rules().allowed(x, 200, {b"cache-control": b"max-age=60"})
+    assert rules().allowed(x, 200, {b"cache-control": b"public, max-age=60"})
+
+
 def test_the_target_list_is_configurable() -> None:
     told = {b"cache-control": b"no-store", b"cdn-cache-control": b"max-age=60", b"x-cache-control": b"max-age=90"}
     assert not rules(targets=()).allowed(exchange(), 200, told)

@@ -29,6 +29,8 @@ def read(kind: Any, value: Any, **context: Any) -> Any:
         (values.Path, "/a/b", "/a/b"),
         (values.Regex, "^/u/[0-9]+$", "^/u/[0-9]+$"),
         (values.Method, "get", "GET"),
+        (values.Country, "de", "DE"),
+        (values.Country, False, "NO"),  # what YAML makes of NO
         (values.FieldName, "X-Beta", "x-beta"),
         (values.Workers, "auto", "auto"),
         (values.Workers, "4", 4),
@@ -50,6 +52,7 @@ def test_values_come_to_one_form(kind: Any, written: Any, value: Any) -> None:
         (values.Path, ["", "a", "/a?b", "/a#b", "/a b", "/a\n", "/%zz"]),
         (values.Regex, ["(", "[a"]),
         (values.Method, ["", "GET POST", "GE:T"]),
+        (values.Country, ["", "D", "DEU", "D1", "ÄÖ", True]),
         (values.FieldName, ["", "a b", "a:b", "ä"]),
         (values.Name, ["", "-a", "a b", "x" * 65]),
         (values.Workers, [0, 257, True, "many", None, []]),

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import ipaddress
+import time
+from bisect import bisect_right
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edgeproxy.http import addresses as addresses_module
 from edgeproxy.http.addresses import AddressSet, canonical, network, to_int, to_text
 
 V4 = st.integers(0, 2**32 - 1).map(ipaddress.IPv4Address)
@@ -76,3 +79,65 @@ def test_what_is_no_address_is_in_no_set() -> None:
 )
 def test_the_network_of_an_address(address: str, expected: str) -> None:
     assert network(address, 24, 64) == expected
+
+
+def test_a_set_is_made_of_sorted_ranges_that_may_overlap() -> None:
+    ranges = [(to_int("10.0.0.0"), to_int("10.0.0.9")), (to_int("10.0.0.5"), to_int("10.0.1.0"))]
+    found = AddressSet.of_ranges([(first or 0, last or 0) for first, last in ranges])
+    assert repr(found) == "<AddressSet 10.0.0.0-10.0.1.0>"
+    assert len(found) == 1
+    assert not AddressSet()
+
+
+def test_a_network_around_all_of_ipv4_holds_it() -> None:
+    addresses = AddressSet([ipaddress.ip_network("::/0")])
+    assert all(text in addresses for text in ("0.0.0.0", "255.255.255.255", "::", "ffff::1", "::ffff:1.2.3.4"))
+    assert len(addresses) == 3
+
+
+class Counted(int):
+    """A number that counts how often it is compared."""
+
+    compared = 0
+
+    def __lt__(self, other: int) -> bool:
+        Counted.compared += 1
+        return int.__lt__(self, other)
+
+
+@given(st.lists(V4, min_size=1, max_size=30, unique=True), st.lists(V4, max_size=10))
+def test_many_networks_are_asked_by_an_index_with_the_same_answers(
+    some: list[ipaddress.IPv4Address], probes: list[ipaddress.IPv4Address]
+) -> None:
+    """Every second address of 10.1.0.0/18, and some anywhere."""
+    many = [ipaddress.IPv4Address(0x0A010000 + 2 * number) for number in range(addresses_module.INDEXED)]
+    large = AddressSet([ipaddress.IPv4Network(address) for address in {*many, *some}])
+    assert large._index is not None
+    held = {*many, *some}
+    for address in (*some, *probes, *many[:3], many[-1], ipaddress.IPv4Address("255.255.255.255")):
+        for near in (int(address) - 1, int(address), int(address) + 1):
+            if 0 <= near < 2**32:
+                assert (str(ipaddress.IPv4Address(near)) in large) is (ipaddress.IPv4Address(near) in held)
+
+
+def test_a_look_up_among_200_000_networks_takes_few_steps() -> None:
+    """Spread as lists are: by the index a handful of networks is left to search, of 200,000 it would be 18 steps."""
+    ranges = [(0xFFFF << 32 | number * 21_001, 0xFFFF << 32 | number * 21_001 + 3) for number in range(200_000)]
+    large = AddressSet.of_ranges(ranges)
+    assert len(large) == 200_000
+    probe = Counted((0xFFFF << 32 | 150_000 * 21_001) & (2**32 - 1))
+    half, index = probe >> 16, large._index
+    assert index is not None
+    bisect_right(large._starts4, probe, index[half], index[half + 1])
+    assert 0 < Counted.compared <= 3
+
+
+@pytest.mark.bench
+def test_the_time_of_a_look_up_among_200_000_networks() -> None:
+    large = AddressSet.of_ranges([(0xFFFF << 32 | n * 21_001, 0xFFFF << 32 | n * 21_001 + 3) for n in range(200_000)])
+    texts = [to_text(0xFFFF << 32 | n * 7_919_003 % 2**32) for n in range(50_000)]
+    started = time.process_time()
+    for text in texts:
+        text in large  # noqa: B015 -- what is measured
+    taken = (time.process_time() - started) / len(texts)
+    print(f"{taken * 1e9:.0f} ns a look-up in {len(large)} ranges")

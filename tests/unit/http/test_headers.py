@@ -34,3 +34,9 @@ def test_lists_are_parsed_not_split(value: bytes, members: list[bytes]) -> None:
 def test_hop_by_hop_fields_and_those_connection_names_go() -> None:
     fields = {b"connection": b"close, X-Mine", b"x-mine": b"1", b"te": b"trailers", b"accept": b"a"}
     assert headers.without_hop_by_hop(fields) == {b"accept": b"a"}
+
+
+def test_what_we_alone_may_say_goes_with_underscores_too() -> None:
+    fields = {b"x-user": b"a", b"x_user": b"b", b"x_other": b"c", b"y": b"d"}
+    headers.disown(fields, frozenset((b"x-user", b"x-absent")))
+    assert fields == {b"x_other": b"c", b"y": b"d"}

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgeproxy.http.structured import Date, InnerList, Item, Token, parse_dictionary, parse_list
+from edgeproxy.http.structured import Date, InnerList, Item, Token, parse_dictionary, parse_list, serialize
 
 
 def values(members: object) -> object:
@@ -102,3 +102,34 @@ def test_a_parameter_given_twice_counts_as_the_last() -> None:
 def test_any_bytes_are_a_value_or_none(text: bytes) -> None:
     assert isinstance(parse_dictionary(text), dict | None)
     assert isinstance(parse_list(text), list | None)
+
+
+@pytest.mark.parametrize(
+    ("text", "written"),
+    [
+        ('"a \\"b\\" \\\\"', '"a \\"b\\" \\\\"'),
+        ("?0", "?0"),
+        ("?1;a;b=?0;c=?1", "?1;a;b=?0;c"),
+        ("-17", "-17"),
+        ("1.50", "1.5"),
+        ("-0.125", "-0.125"),
+        ("2.0", "2.0"),
+        (":aGk=:", ":aGk=:"),
+        ("tok/en:*", "tok/en:*"),
+        ("@-5", "@-5"),
+        ('( "a"   1 );p="q"', '("a" 1);p="q"'),
+        ("()", "()"),
+        ('("a";key="b" "c";sf);created=1', '("a";key="b" "c";sf);created=1'),
+    ],
+)
+def test_a_member_is_written_in_its_one_form(text: str, written: str) -> None:
+    members = parse_dictionary(b"k=" + text.encode())
+    assert members is not None
+    assert serialize(members["k"]) == written
+    assert parse_dictionary(b"k=" + written.encode()) == members
+
+
+@pytest.mark.parametrize("value", ["\u00fc", "a\nb", "\x7f"])
+def test_what_no_string_may_hold_is_not_written(value: str) -> None:
+    with pytest.raises(ValueError, match="display strings"):
+        serialize(Item(value, {}))

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from edgeproxy.clock import ManualClock
-from edgeproxy.jose.keys import KeysError
+from edgeproxy.jose.keys import KeysError, from_secret
 from edgeproxy.jose.refresh import FreshKeys, read_file
 from tests.support.tokens import jwk
 
@@ -78,6 +78,52 @@ async def test_a_failure_keeps_the_set_and_is_counted() -> None:
     assert await shelf.outcome() == "failed"
     assert repr(shelf.keys) == "<FreshKeys shelf <KeySet [<Key 'one' EdDSA>]> after 1 failures>"
     await shelf.keys.stop()
+
+
+async def test_what_is_wanted_too_soon_comes_as_soon_as_it_may() -> None:
+    shelf = Shelf()
+    await shelf.keys.start(5)
+    assert await shelf.outcome() == "ok"
+    shelf.clock.advance(29.99)
+    begun = shelf.keys.begun
+    shelf.keys.want()
+    await shelf.keys.attempted()
+    assert (shelf.keys.begun, shelf.keys.ended) == (begun + 1, begun + 1)
+    shelf.keys.want()
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.05):
+            await shelf.keys.attempted()
+    await shelf.keys.stop()
+
+
+async def test_stopping_ends_all_waiting() -> None:
+    shelf = Shelf()
+    await shelf.keys.start(5)
+    waiting = asyncio.ensure_future(shelf.keys.attempted())
+    await asyncio.sleep(0)
+    assert shelf.keys.renews
+    await shelf.keys.stop()
+    async with asyncio.timeout(5):
+        await waiting
+    assert not shelf.keys.renews
+
+
+async def test_documents_may_be_read_otherwise() -> None:
+    shelf = Shelf()
+    made = from_secret(b"s" * 32, ["HS256"])
+    other = FreshKeys(
+        shelf.load,
+        "other",
+        shelf.clock,
+        keys=None,
+        every=600,
+        at_most=30,
+        count=shelf.outcomes.put_nowait,
+        parse=lambda _: made,
+    )
+    await other.start(5)
+    assert other.keys is made
+    await other.stop()
 
 
 async def test_stopping_twice_or_before_the_start_is_harmless() -> None:

@@ -12,7 +12,7 @@ import pytest
 from pydantic import ValidationError
 
 from edgeproxy.jose.refresh import FreshKeys, KeySource
-from edgeproxy.jose.settings import KeySettings
+from edgeproxy.jose.settings import IssuerSettings, KeySettings
 from tests.support.stages import services
 from tests.support.tokens import SECRET, jwk, pem, private_key
 
@@ -44,6 +44,14 @@ def test_a_file_is_read_at_once_and_again_later(keys_file: str) -> None:
     assert source.keys is not None
     assert (len(source.keys.keys), source._every) == (1, 60)
     assert keys_file in repr(source)
+
+
+def test_keys_in_the_configuration_are_there_at_once_for_good() -> None:
+    given = settings(keys=pem(private_key("ES256")).decode())
+    source = given.source(services())
+    assert type(source) is KeySource
+    assert source.keys is not None
+    assert source.keys.keys[0].algorithms == {"ES256"}
 
 
 async def test_a_key_set_comes_with_the_first_fetch(tmp_path: Path) -> None:
@@ -84,8 +92,8 @@ def test_public_keys_never_come_with_a_shared_algorithm() -> None:
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        ({}, "exactly one of secret, keys_file and jwks_url"),
-        ({"secret": SECRET, "jwks_url": URL}, "exactly one of secret, keys_file and jwks_url"),
+        ({}, "exactly one of secret, keys, keys_file and jwks_url"),
+        ({"secret": SECRET, "jwks_url": URL}, "exactly one of secret, keys, keys_file and jwks_url"),
         ({"secret": SECRET, "algorithms": ["RS256"]}, "RS256 works with public keys"),
         ({"jwks_url": URL, "algorithms": ["ES256", "HS256"]}, "HS256 works with a secret"),
         ({"secret": "short"}, "needs at least 32"),
@@ -96,11 +104,32 @@ def test_public_keys_never_come_with_a_shared_algorithm() -> None:
         ({"jwks_url": "https://user:password@issuer.example/"}, "is not a URL"),
         ({"jwks_url": "https:///keys"}, "is not a URL"),
         ({"keys_file": "/no/such/file"}, "cannot be used"),
+        ({"keys": "-----BEGIN PUBLIC KEY-----\nAA==\n-----END PUBLIC KEY-----"}, "keys cannot be used: a PUBLIC KEY"),
     ],
 )
 def test_settings_that_would_let_in_the_wrong_ones_are_refused(given: dict[str, Any], said: str) -> None:
-    with pytest.raises(ValidationError, match=said):
+    with pytest.raises(ValidationError, match=said) as caught:
         settings(**given)
+    assert "input_value" not in str(caught.value), "what was given may be a secret"
+
+
+@pytest.mark.parametrize(
+    ("rules", "said"),
+    [
+        ({"role": ["admin"]}, r'write role: \["admin"\] as claims.role in \["admin"\]'),
+        ({"level": 3}, r"claims.level in \[3\]"),
+        ({}, "a list of rules"),
+        (["claims.role == 1", "role"], "'role' is no rule"),
+    ],
+)
+def test_what_are_no_rules_is_refused_with_what_would_be(rules: Any, said: str) -> None:
+    with pytest.raises(ValidationError, match=said):
+        IssuerSettings.model_validate({"secret": SECRET, "require": rules})
+
+
+def test_rules_are_one_or_many() -> None:
+    one = IssuerSettings.model_validate({"secret": SECRET, "require": "claims.a == 1"})
+    assert [rule.path for rule in one.rules()] == [("a",)]
 
 
 @pytest.mark.parametrize(

@@ -278,6 +278,16 @@ def test_a_huge_token_is_refused_before_it_is_read() -> None:
         check(token(claims(filler="x" * 8192)))
 
 
+@pytest.mark.parametrize("header", [{"kid": "new"}, {}])
+@pytest.mark.parametrize("changed", [{"exp": NOW - 1}, {"aud": "other"}, {"iss": 7}, {"nbf": NOW + 60}])
+def test_what_is_refused_whatever_its_key_is_refused_as_such(changed: dict[str, Any], header: dict[str, Any]) -> None:
+    with pytest.raises(TokenError) as caught:
+        check(token(claims(**changed), "EdDSA", header=header), SET, audiences=frozenset(("shop",)))
+    assert not isinstance(caught.value, UnknownKeyError)
+    with pytest.raises(UnknownKeyError):
+        check(token(algorithm="EdDSA", header=header), SET, audiences=frozenset(("shop",)))
+
+
 @given(st.binary(max_size=200))
 def test_no_bytes_bring_it_down(data: bytes) -> None:
     for candidate in (data, data + b"." + data + b"." + data, part(data) + b"." + part(data) + b"." + part(data)):

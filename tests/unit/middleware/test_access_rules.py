@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from edgeproxy.pipeline.exchange import Exchange
+from edgeproxy.pipeline.exchange import NOWHERE, Exchange, Place
 from middleware.access_rules import AccessRules
+from middleware.reputation import Reputation
 from tests.support.stages import exchange, services, stage
 
 
@@ -120,3 +121,80 @@ def test_a_refusal_has_the_configured_status_is_not_stored_and_is_counted() -> N
 def test_bad_rules_are_refused(settings: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         stage(AccessRules, settings)
+
+
+BERLIN = Place("DE", "BE", "Berlin", 64496, "Example")
+
+
+@pytest.mark.parametrize(
+    ("condition", "place", "expected"),
+    [
+        ({"country": "de"}, BERLIN, 403),
+        ({"country": ["AT", "DE"]}, BERLIN, 403),
+        ({"country": "AT"}, BERLIN, None),
+        ({"country": [False]}, Place("NO"), 403),  # as YAML 1.1 reads NO
+        ({"country": "unknown"}, NOWHERE, 403),
+        ({"country": "unknown"}, BERLIN, None),
+        ({"asn": "AS64496"}, BERLIN, 403),
+        ({"asn": [64496, 64497]}, BERLIN, 403),
+        ({"asn": 64497}, BERLIN, None),
+        ({"asn": 0}, NOWHERE, 403),
+        ({"country": "DE", "asn": 64497}, BERLIN, None),
+    ],
+)
+def test_clients_are_denied_by_place(condition: dict[str, Any], place: Place, expected: int | None) -> None:
+    x = exchange()
+    x.place = place
+    assert status({"rules": [{"deny": condition}]}, x) == expected
+
+
+@pytest.mark.parametrize(
+    ("feeds", "expected"), [((), None), (("drop",), 403), (("own", "drop"), 403), (("own",), None)]
+)
+def test_clients_are_denied_by_feed(feeds: tuple[str, ...], expected: int | None) -> None:
+    x = exchange()
+    x.feeds = feeds
+    assert status({"rules": [{"deny": {"feed": ["drop", "level1"]}}]}, x) == expected
+
+
+def test_a_client_that_moves_is_judged_anew() -> None:
+    """Which rules concern an address is remembered; where it is and what is said of it changes."""
+    rules = stage(AccessRules, {"rules": [{"deny": {"client": "192.0.2.0/24", "country": "DE"}}]})
+    for place, refused in ((BERLIN, True), (Place("AT"), False), (BERLIN, True)):
+        x = exchange()
+        x.place = place
+        assert (rules.request(x) is not None) is refused
+
+
+@pytest.mark.parametrize(
+    ("match", "beside", "said"),
+    [
+        ({"country": "DE"}, (), "the geo stage"),
+        ({"asn": 1}, (), "the geo stage"),
+        ({"country": "DE", "asn": 1}, ("geo",), ""),
+        ({"feed": "drop"}, (), "feed 'drop'"),
+        ({"feed": ["drop", "dorp"]}, ("reputation",), "feed 'dorp'"),
+        ({"feed": "drop"}, ("reputation",), ""),
+        ({"client": "10.0.0.0/8"}, (), ""),
+    ],
+)
+def test_it_says_which_stages_its_rules_need(match: dict[str, Any], beside: tuple[str, ...], said: str) -> None:
+    reputation = stage(Reputation, {"feeds": [{"name": "drop", "url": "https://lists.example/x"}]})
+    missing = stage(AccessRules, {"rules": [{"deny": match}]}).misses(dict.fromkeys(beside, reputation))
+    assert said in missing
+    assert bool(missing) is bool(said)
+
+
+@pytest.mark.parametrize(
+    "match", [{"country": "Germany"}, {"country": "D1"}, {"asn": "ASX"}, {"asn": 2**32}, {"asn": -1}, {"feed": "a b"}]
+)
+def test_bad_places_and_feeds_are_refused(match: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        stage(AccessRules, {"rules": [{"deny": match}]})
+
+
+@pytest.mark.parametrize(("country", "expected"), [("DE", None), ("FR", 403)])
+def test_one_country_can_be_let_in_and_all_others_kept_out(country: str, expected: int | None) -> None:
+    x = exchange()
+    x.place = Place(country)
+    assert status({"rules": [{"allow": {"country": "DE"}}], "default": "deny"}, x) == expected

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from edgeproxy.bots.agents import judge
+from edgeproxy.pipeline.exchange import TLSInfo
+from edgeproxy.pipeline.template import EXCHANGE, compile_template
 from middleware.bot_check import BotCheck
 from tests.support.stages import CHROME, exchange, services, stage
 
@@ -125,3 +131,139 @@ def test_robots_txt_stays_open_to_those_denied() -> None:
 def test_an_unknown_welcome_is_refused_with_the_known_names() -> None:
     with pytest.raises(ValidationError, match="googlebot"):
         stage(BotCheck, {"welcome": ["gogglebot"]})
+
+
+def test_categories_are_denied_like_classes() -> None:
+    check = stage(BotCheck, {"deny": ["ai-crawler", "scanner"], "welcome": "claudebot"})
+    statuses = [
+        (answer := check.request(exchange(headers=CHROME | {b"user-agent": agent}))) and answer.status
+        for agent in (
+            b"GPTBot/1.2",
+            b"Nuclei - Open-source project",
+            b"ClaudeBot/1.0",
+            GOOGLEBOT,
+            CHROME[b"user-agent"],
+        )
+    ]
+    assert statuses == [403, 403, None, None, None]
+
+
+def test_a_welcome_name_is_also_that_of_its_kind() -> None:
+    check = stage(BotCheck, {"deny": "crawler", "welcome": "googlebot"})
+    assert check.request(exchange(headers={b"user-agent": b"Googlebot-Image/1.0"})) is None
+    assert check.request(exchange(headers={b"user-agent": b"Googlebotty-bot/1.0"})) is not None
+
+
+@pytest.mark.parametrize("agent", [b"curl/8", CHROME[b"user-agent"]])
+def test_an_agent_that_signs_its_requests_is_not_denied_and_no_suspect(agent: bytes) -> None:
+    check = stage(BotCheck, {"deny": ["tool", "suspect"]})
+    x = exchange(headers={b"user-agent": agent}, scheme=b"https")
+    assert check.request(x) is not None
+    x.agent = "assistant"
+    assert check.request(x) is None
+    assert x.bot != "suspect"
+
+
+@pytest.mark.parametrize("agent", [b"Mozilla/5.0 (" + b") " * 505, b"bot/" * 256, b"mozilla/5.0 (x) " + b"a " * 504])
+def test_no_agent_takes_long(agent: bytes) -> None:
+    judge(agent)
+    begun = time.process_time()
+    judge(agent)
+    assert time.process_time() - begun < 0.01
+
+
+@given(st.binary(max_size=1200))
+def test_any_agent_has_a_class(agent: bytes) -> None:
+    assert judge(agent).kind in {"", "browser", "crawler", "tool", "suspect"}
+
+
+@pytest.mark.parametrize("word", ["browsers", "ai", ""])
+def test_what_is_no_class_or_category_is_refused_with_those_there_are(word: str) -> None:
+    with pytest.raises(ValidationError, match="ai-crawler"):
+        stage(BotCheck, {"deny": word})
+
+
+def test_without_further_settings_nothing_further_is_done() -> None:
+    check = stage(BotCheck)
+    x = exchange(headers={b"user-agent": b"curl/8"})
+    check.request(x)
+    assert (x.bot, x.score, x.shape, x.treatment, x.tags) == ("tool", 0, "", "", ())
+    assert not check.uses("log")
+
+
+def test_actions_or_score_bring_a_score_and_shape_a_shape() -> None:
+    for settings in ({"score": True}, {"actions": {"tag": 100}}):
+        x = exchange(headers={b"user-agent": b"curl/8"})
+        stage(BotCheck, settings).request(x)
+        assert x.score >= 50
+        assert x.shape == ""
+    y = exchange(headers=CHROME)
+    stage(BotCheck, {"shape": True}).request(y)
+    assert len(y.shape) == 12
+    assert y.score == 0
+
+
+def test_what_was_found_can_be_passed_on() -> None:
+    x = exchange(headers=CHROME | {b"user-agent": b"curl/8"})
+    x.peer = x.peer._replace(tls=TLSInfo("TLSv1.3", "", "", None, "t13d1516h2_8daaf6152771_e5627efa2ab1"))
+    stage(BotCheck, {"score": True, "shape": True}).request(x)
+    x.agent = "assistant"
+    said = compile_template("{bot} {bot.agent} {bot.score} {bot.shape} {client.ja4}", EXCHANGE)(x).decode()
+    assert said == f"tool assistant 50 {x.shape} t13d1516h2_8daaf6152771_e5627efa2ab1"
+    assert compile_template("{bot.score}{client.ja4}", EXCHANGE)(exchange()) == b"0"
+
+
+def test_weights_are_the_settings_own() -> None:
+    x = exchange(headers=CHROME | {b"user-agent": b"curl/8"})
+    stage(BotCheck, {"score": True, "weights": {"tool": 7}}).request(x)
+    assert x.score == 7
+
+
+def test_a_score_refuses_and_is_counted() -> None:
+    lent = services()
+    check = stage(BotCheck, {"actions": {"refuse": 60}}, lent)
+    answer = check.request(exchange(headers={b"user-agent": b"curl/8"}))
+    assert answer is not None
+    assert (answer.status, answer.get(b"cache-control")) == (403, b"no-store")
+    assert lent.metrics.counter("edgeproxy_refused_total", "", ("stage",)).value("bot_check") == 1
+    assert lent.metrics.counter("edgeproxy_bot_actions_total", "", ("action",)).value("refuse") == 1
+
+
+def test_a_fast_client_is_over_its_pace_and_others_are_not() -> None:
+    check = stage(BotCheck, {"score": True, "pace": "60/m", "weights": {"pace": 33}})
+
+    def scores(client: str, count: int) -> list[int]:
+        asked = [exchange(headers=CHROME, client=client) for _ in range(count)]
+        for x in asked:
+            check.request(x)
+        return [x.score for x in asked]
+
+    assert scores("192.0.2.7", 61) == [0] * 60 + [33]
+    assert scores("192.0.2.8", 1) == [0]
+
+
+def test_probes_are_noted_in_the_log_phase() -> None:
+    check = stage(BotCheck, {"score": True, "weights": {"probes": 33}})
+    assert check.uses("log")
+    for _ in range(3):
+        x = exchange(b"/.env", CHROME)
+        check.request(x)
+        x.status = 404
+        check.log(x)
+    after = exchange(headers=CHROME)
+    check.request(after)
+    assert after.score == 33
+
+
+@pytest.mark.parametrize(
+    ("settings", "why"),
+    [
+        ({"verify": "whois"}, "'ranges' or 'dns'"),
+        ({"crawlers": {"Acme": {}}}, "pattern"),
+        ({"networks": 0}, "greater than or equal to 1"),
+        ({"pace": "fast"}, "is not a rate"),
+    ],
+)
+def test_settings_that_mean_nothing_are_refused(settings: dict[str, Any], why: str) -> None:
+    with pytest.raises(ValidationError, match=why):
+        stage(BotCheck, settings)

@@ -11,10 +11,14 @@ from pydantic import ValidationError
 
 from edgeproxy.clock import ManualClock
 from edgeproxy.http.message import Response
+from edgeproxy.pipeline.chain import overrides
 from edgeproxy.pipeline.exchange import Exchange
 from middleware.jwt import Jwt
 from tests.support.stages import exchange, services, stage
-from tests.support.tokens import SECRET, claims, jwk, pem, private_key, token
+from tests.support.tokens import SECRET, claims, jwk, part, pem, private_key, token
+
+ONE = {"issuer": "https://issuer.example", "secret": SECRET}
+RULES = ['claims.role in ["admin", "root"]', 'claims.scope contains "orders:read"']
 
 
 def bearing(value: bytes, scheme: bytes = b"Bearer ", **given: Any) -> Exchange:
@@ -23,7 +27,7 @@ def bearing(value: bytes, scheme: bytes = b"Bearer ", **given: Any) -> Exchange:
 
 def refusal(stage_: Jwt, x: Exchange) -> Response:
     answer = stage_.request(x)
-    assert answer is not None
+    assert isinstance(answer, Response)
     assert x.claims is None
     return answer
 
@@ -98,7 +102,7 @@ def test_a_claim_that_would_break_out_of_its_field_is_left_out() -> None:
 
 
 def test_a_required_claim_that_is_missing_is_403() -> None:
-    demand = stage(Jwt, {"secret": SECRET, "require": {"role": ["admin", "root"], "scope": "orders:read"}})
+    demand = stage(Jwt, {"secret": SECRET, "require": RULES})
     assert demand.request(bearing(token(claims(role="root", scope="a orders:read")))) is None
     for _ in range(2):
         answer = refusal(demand, bearing(token(claims(role="user", scope="orders:read"))))
@@ -144,6 +148,66 @@ def test_too_many_bad_tokens_of_one_network_get_429_and_its_good_one_still_passe
     assert demand.request(bearing(token(claims(sub="new")), client="192.0.2.1")) is None
 
 
+def test_a_token_may_stand_in_a_field_or_in_the_url_of_which_it_is_taken_out() -> None:
+    lent = services()
+    demand = stage(Jwt, {"secret": SECRET, "token": ["header:X-Token", "query:t"]}, lent)
+    assert demand.request(exchange(headers={b"x-token": b"Bearer " + token()})) is None
+    x = exchange(b"/a?b=1&t=" + token())
+    assert demand.request(x) is None
+    assert (x.claims, x.request.target) == (claims(), b"/a?b=1")
+    response = Response(200, {b"cache-control": b"public, max-age=60"})
+    demand.response(x, response)
+    assert response.get(b"cache-control") == b"private, max-age=60"
+    assert not overrides(stage(Jwt, {"secret": SECRET}), "response")
+
+
+TWO = {
+    "issuers": [
+        {"issuer": ["https://one.example", "https://uno.example"], "secret": SECRET, "audience": "shop"},
+        {"issuer": "https://two.example", "keys": pem(private_key("ES256")).decode(), "require": RULES[0]},
+    ],
+    "require": 'claims.aud in ["shop"]',
+}
+
+
+def test_several_issuers_tokens_are_let_in_by_each_ones_keys_and_rules() -> None:
+    demand = stage(Jwt, TWO)
+    assert demand.request(bearing(token(claims(iss="https://one.example")))) is None
+    assert demand.request(bearing(token(claims(iss="https://uno.example")))) is None
+    two = {"iss": "https://two.example"}
+    assert demand.request(bearing(token(claims(role="admin", **two), "ES256"))) is None
+    assert refusal(demand, bearing(token(claims(role="user", **two), "ES256"))).status == 403
+    assert refusal(demand, bearing(token(claims(role="admin", aud="other", **two), "ES256"))).status == 403
+    assert refusal(demand, bearing(token(claims(iss="https://one.example", aud="other")))).status == 401
+
+
+@pytest.mark.parametrize(
+    ("issuer", "algorithm"),
+    [
+        ("https://two.example", "HS256"),
+        ("https://one.example", "ES256"),
+        ("https://three.example", "HS256"),
+        ("", "HS256"),
+        (None, "HS256"),
+        (["https://one.example"], "HS256"),
+    ],
+)
+def test_no_issuers_key_verifies_anothers_token(issuer: Any, algorithm: str) -> None:
+    demand = stage(Jwt, TWO)
+    assert refusal(demand, bearing(token(claims(iss=issuer, role="admin"), algorithm))).status == 401
+
+
+@pytest.mark.parametrize("forged", [b"", b"a.b", b"..", b"a.!.c", b"e30.W10.x", b"e30." + part({"iss": 7}) + b".x"])
+def test_among_several_issuers_what_names_none_is_refused(forged: bytes) -> None:
+    assert refusal(stage(Jwt, TWO), bearing(forged)).status == 401
+
+
+def test_keys_may_stand_in_the_configuration() -> None:
+    demand = stage(Jwt, {"keys": json.dumps({"keys": [jwk("EdDSA")]})})
+    assert demand.request(bearing(token(algorithm="EdDSA", key=private_key("EdDSA", "one")))) is None
+    assert refusal(demand, bearing(token(algorithm="EdDSA", key=private_key("EdDSA", "two")))).status == 401
+
+
 def test_keys_from_a_file_verify_each_with_its_own_algorithms(tmp_path: Path) -> None:
     file = tmp_path / "keys.pem"
     file.write_bytes(pem(private_key("RS256")) + pem(private_key("ES256")))
@@ -183,7 +247,18 @@ def test_a_secret_is_never_shown() -> None:
         ({"jwks_url": "file:///etc/passwd"}, "URL"),
         ({"jwks_url": "https://user:word@a.example/"}, "URL"),
         ({"keys_file": "/does/not/exist"}, "cannot be used"),
-        ({"secret": SECRET, "token": "query:t"}, "no place for a token"),
+        ({"secret": SECRET, "token": "body:t"}, "no place for a token"),
+        ({"secret": SECRET, "token": "query:"}, "no place for a token"),
+        ({"secret": SECRET, "token": "bearer:x"}, "no place for a token"),
+        ({"secret": SECRET, "require": {"role": ["admin"]}}, r'claims.role in \["admin"\]'),
+        ({"secret": SECRET, "require": "role is admin"}, "is no rule"),
+        ({"keys": "no key"}, "keys cannot be used"),
+        ({"issuers": [{"secret": SECRET}]}, "an issuer of its own"),
+        ({"issuers": [ONE, ONE]}, "an issuer of its own"),
+        ({"issuers": [ONE], "audience": "shop"}, "audience belongs into each"),
+        ({"issuers": [ONE], "secret": SECRET}, "secret belongs into each"),
+        ({"issuers": [{"issuer": "a"}]}, "exactly one of"),
+        ({"issuers": [{"issuer": "a", "secret": "short"}]}, "at least 32"),
         ({"secret": SECRET, "pass": {"sub": "authorization"}}, "tokens come from"),
         ({"secret": SECRET, "pass": {"sub": "host"}}, "cannot be edited"),
         ({"secret": SECRET, "pass": {"sub": "a b"}}, "field name"),

@@ -1,7 +1,7 @@
 import pytest
 
 from edgeproxy.http.message import Request, Response
-from edgeproxy.pipeline.exchange import Exchange, Peer
+from edgeproxy.pipeline.exchange import NOWHERE, Exchange, Peer
 from tests.support.stages import route
 
 
@@ -36,6 +36,10 @@ def record():
         "error": "",
         "ended": 100.25,
         "tags": (),
+        "place": NOWHERE,
+        "agent": "",
+        "identity": "",
+        "score": 0,
     }
 
     def make(target=b"/", headers=None, method=b"GET", host=b"example.com", name="site", started=100.0, **fields):

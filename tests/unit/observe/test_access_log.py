@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from edgeproxy.http.message import Request
 from edgeproxy.observe.access_log import LINE, formatter
-from edgeproxy.pipeline.exchange import Exchange, Peer
+from edgeproxy.pipeline.exchange import Exchange, Peer, Place
 from tests.support.stages import route
 
 OFFSET = 1_800_000_000.0 - 100.0
@@ -45,6 +45,18 @@ def test_combined_is_as_apache_and_nginx_write_it(record):
 
 def test_combined_writes_a_dash_for_what_is_missing(record):
     assert formatter("combined")([record()], OFFSET).endswith(b'200 3 "-" "-"\n')
+
+
+def test_who_it_was_and_where_from_is_said_where_it_is_known(record):
+    made = record(b"/", place=Place("DE"), agent="googlebot", identity='Ann "A" Ä', score=40)
+    said = json.loads(formatter("json")([made], OFFSET))
+    assert {name: said[name] for name in ("country", "agent", "identity", "score")} == {
+        "country": "DE",
+        "agent": "googlebot",
+        "identity": 'Ann "A" Ä',
+        "score": 40,
+    }
+    assert formatter("combined")([made], OFFSET).startswith(rb"192.0.2.1 - Ann\x20\x22A\x22\x20\xC3\x84 [15/Jan/2027")
 
 
 def test_times_go_on_within_a_batch(record):
@@ -96,6 +108,7 @@ def test_every_line_fits_an_atomic_write(record, shape, byte):
     made = record(
         b"/?" + long, {b"user-agent": long, b"referer": long}, method=long, host=long, id=long,
         client="2001:db8:1234:1234:1234:1234:1234:1234", name="r" * 64, endpoint="e" * 300, error="x" * 40,
+        identity=long.decode("latin-1"), agent="a" * 300, score=100,
         tags=("t" * 300,), verdict=b"fwd=vary-miss",
     )  # fmt: skip
     line = formatter(shape)([made], OFFSET)

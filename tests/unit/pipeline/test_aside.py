@@ -10,6 +10,7 @@ from edgeproxy.errors import EdgeError, Kind
 from edgeproxy.http.message import Response
 from edgeproxy.pipeline.aside import bring, is_missing
 from edgeproxy.pipeline.exchange import Exchange
+from edgeproxy.pipeline.later import Later
 from edgeproxy.pipeline.middleware import Middleware
 from middleware.cache import Cache
 from tests.support.caching import Edge
@@ -54,8 +55,8 @@ async def test_a_failure_is_told() -> None:
         await bring(x)
 
 
-@pytest.mark.parametrize("awaited", [False, True])
-async def test_a_stage_that_answers_ends_it_and_nothing_is_logged(awaited: bool) -> None:
+@pytest.mark.parametrize("how", ["at once", "slowly", "later"])
+async def test_a_stage_that_answers_ends_it_and_nothing_is_logged(how: str) -> None:
     class Guard(Middleware):
         name = "guard"
 
@@ -66,8 +67,15 @@ async def test_a_stage_that_answers_ends_it_and_nothing_is_logged(awaited: bool)
         async def request(self, x: Exchange) -> Response:  # type: ignore[override]
             return Response(401)
 
+    class LateGuard(Guard):
+        def request(self, x: Exchange) -> Later:  # type: ignore[override]
+            return Later(self._ask)
+
+        async def _ask(self) -> Response:
+            return Response(401)
+
     edge, logged, lent = Edge(), list[Exchange](), services()
-    guard = stage(SlowGuard if awaited else Guard, {}, lent)
+    guard = stage({"at once": Guard, "slowly": SlowGuard, "later": LateGuard}[how], {}, lent)
     edge.route = route([guard, stage(Cache, {}, lent)], edge, log=[logged.append])
     x = asked(edge)
     assert not await is_missing(x)

@@ -5,7 +5,10 @@ from edgeproxy.supervisor.masking import masked
 
 @pytest.mark.parametrize(
     "key",
-    ["secret", "client_secret", "password", "access-token", "api_key", "X-Api-Key", "authorization", "Cookie"],
+    [
+        *("secret", "client_secret", "password", "passwords", "secrets"),
+        *("access-token", "api_key", "X-Api-Key", "authorization", "Cookie"),
+    ],
 )
 def test_values_under_secret_keys_are_masked(key):
     assert masked({key: "hunter2"}) == {key: "***"}

@@ -1,0 +1,1 @@
+"""Addresses of bad repute: lists that others publish, read, kept and refreshed."""

@@ -1,0 +1,1 @@
+"""Floods: what traffic is usual here, when it is not, and what is done until it is again."""

@@ -1,0 +1,1 @@
+"""Who somebody is: keys, passwords, signed links, certificates, signatures, and what a service says of them."""

@@ -1,0 +1,1 @@
+"""Described attacks, played against a node on this machine."""
