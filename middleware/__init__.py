@@ -9,6 +9,10 @@ ORDER: list[tuple[str, str]] = [
     ("client_address", "before all that asks who the client is; forged X-Forwarded-* is gone before anything reads it"),
     ("geo", "a look-up by address that rules, limits, scores, keys and the origin may go by"),
     ("security_headers", "only answers: this high, so that refusals and redirects bear them too (HSTS needs it there)"),
+    (
+        "images",
+        "before all that judges a URL: a variant is asked for by its picture's own, whose rules hold for it",
+    ),
     ("reputation", "who is known for attacks costs one look-up, and learns nothing further"),
     ("access_rules", "who may not come in learns nothing further, not even from a preflight"),
     (
@@ -32,6 +36,11 @@ ORDER: list[tuple[str, str]] = [
     ("rate_limit", "counts what was let in so far; before any work for the cache or the origin"),
     ("concurrency_limit", "takes a place only for what is otherwise let in"),
     ("headers", "edits what the cache and the origin get, after the checks have judged what the client sent"),
+    (
+        "decompression",
+        "unpacks what was let in, for origins that cannot; what it refuses has cost no other stage's work",
+    ),
+    ("minify", "before compression, which takes what it leaves"),
     (
         "compression",
         "next to the cache: what is kept is compressed once, on its way in; the rest first of all on its way out",

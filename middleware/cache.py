@@ -29,6 +29,7 @@ class Cache(Middleware):
     default_on = True
     answers_kept = True
     done_when_kept = True
+    shapes = True
     Config = CacheStageConfig
     config: CacheStageConfig
     request: Callable[[Exchange], Response | None]

@@ -49,6 +49,7 @@ class Headers(Middleware):
     """
 
     name = "headers"
+    shapes = True
 
     class Config(MiddlewareConfig):
         request: Edits = Edits()

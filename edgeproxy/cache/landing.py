@@ -131,6 +131,8 @@ class Landing:
         tags = (cache_tags.of(headers) or cache_tags.NONE) + groups.of(headers, self._key)
         headers, flight.own = self._rules.kept(x, response.status, headers)
         fields = vary.names(headers.get(b"vary"), cookies=b"set-cookie" in headers)
+        if x.settled:
+            fields = tuple([name for name in fields if name not in x.settled])
         variant = vary.selector(fields)(x.request.headers)
         body: bytes | None = None
         fill: Fill | None = None

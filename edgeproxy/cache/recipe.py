@@ -45,10 +45,13 @@ class Recipe:
     mark = b""  # what its keys have behind the partition
 
     def of(self, x: Exchange) -> bytes:
-        """The key of a request on its route: in the route's partition, if it has one of its own."""
+        """The key of a request on its route: in the route's partition, if it has one of its own, with the facet that
+        is asked for."""
         request = x.request
         key = b"%b://%b%b" % (request.scheme, request.authority, request.target)
-        partition = x.route.partition
+        partition, facet = x.route.partition, x.facet
+        if facet:
+            return cache_key.within(key, b"%b&%b" % (partition, facet))
         return cache_key.within(key, partition) if partition else key
 
     def url(self, url: bytes) -> bytes:
@@ -91,7 +94,8 @@ class Composed(Recipe):
     def of(self, x: Exchange) -> bytes:
         request = x.request
         url = self.url(cache_key.of_request(request))
-        return b"".join([url, b"#", x.route.partition, self.mark, *[part(x) for part in self._parts]])
+        whole = b"".join([url, b"#", x.route.partition, self.mark, *[part(x) for part in self._parts]])
+        return b"%b&%b" % (whole, x.facet) if x.facet else whole
 
     def ask(self, x: Exchange, key: bytes) -> None:
         request = x.request

@@ -42,7 +42,7 @@ class Rules(NamedTuple):
     def allowed(self, x: Exchange, status: int, headers: Headers) -> bool:
         """Whether an answer with these fields may be stored."""
         told = self.told(x, status, headers)
-        if told is None or cache_tags.of(headers) is None:
+        if told is None or not x.keep or cache_tags.of(headers) is None:
             return False
         return policy.may_store(x.request.headers, status, told, authorized=x.claims is not None or x.identity != "")
 

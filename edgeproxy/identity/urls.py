@@ -110,11 +110,15 @@ class UrlCheck:
         found, query = self._own.split(request.query)
         if self._hide:
             ask_for(request, query)
+        path = request.target.partition(b"?")[0]
+        if x.asked:  # what was signed is what was asked for, whatever it was made into
+            path, _, whole = x.asked.partition(b"?")
+            query = self._own.split(whole)[1]
         if self._cookie:
             kept = self._take_cookie(request)
             if not found and kept is not None:
                 found, _ = self._own.split(kept)
-        why = self._wrong(x, found, query)
+        why = self._wrong(x, found, path, query)
         return None if why is None else self._refusals.refuse(403, why)
 
     def _take_cookie(self, request: Request) -> bytes | None:
@@ -128,7 +132,7 @@ class UrlCheck:
                 del request.headers[b"cookie"]
         return value
 
-    def _wrong(self, x: Exchange, found: list[tuple[bytes, bytes]], query: bytes) -> str | None:
+    def _wrong(self, x: Exchange, found: list[tuple[bytes, bytes]], path: bytes, query: bytes) -> str | None:
         """Why these parameters do not let the exchange in, None if they do."""
         names = self._names
         given = dict(found)
@@ -140,8 +144,6 @@ class UrlCheck:
         expires = given.get(names.expires, b"")
         if secret is None or _SECONDS.fullmatch(expires) is None:
             return "The signature of this link is not complete, or its key is not in use any more."
-        request = x.request
-        path = request.target.partition(b"?")[0]
         kind, folder = URL, given.get(names.folder)
         if folder is not None:
             if not folder.endswith(b"/") or not path.startswith(folder) or _CLIMBS.search(path, len(folder) - 1):
@@ -154,7 +156,7 @@ class UrlCheck:
             return "The signature does not fit this link."
         if int(expires) + self._leeway <= self._wall():
             return "This link has expired."
-        if request.method not in self._methods:
+        if x.request.method not in self._methods:
             return "This link is not for such a request."
         return None
 

@@ -112,7 +112,7 @@ def _json_lines(redact: Callable[[bytes], bytes]) -> Lines:
             out.append(
                 f'{{"time":"{stamp}.{_MILLISECONDS[int((wall - second) * 1000)]}Z"'
                 f',"client":{quote(x.client)}{pieces[0]}'
-                f',"host":"{hosts.of(request.host)}","target":"{targets.of(request.target)}"{pieces[1]}'
+                f',"host":"{hosts.of(request.host)}","target":"{targets.of(x.asked or request.target)}"{pieces[1]}'
                 f',"bytes":{x.sent},"duration":{ended - x.started:.6f},"id":{quote(x.id[:_ID].decode("latin-1"))}'
                 f',"referer":"{referers.of(fields.get(b"referer", b""))}"'
                 f',"user_agent":"{agents.of(fields.get(b"user-agent", b""))}"}}\n'
@@ -144,7 +144,7 @@ def _combined_lines(redact: Callable[[bytes], bytes]) -> Lines:
             version = "1.1" if request.version == b"1.1" else words.of(request.version)
             user = users.of(_encoded(x.identity)) if x.identity else "-"
             out.append(
-                f'{x.client or "unix:"} - {user}{stamp}{method} {targets.of(request.target)} HTTP/{version}"'
+                f'{x.client or "unix:"} - {user}{stamp}{method} {targets.of(x.asked or request.target)} HTTP/{version}"'
                 f' {x.status} {x.sent} "{referers.of(fields.get(b"referer", b"-"))}"'
                 f' "{agents.of(fields.get(b"user-agent", b"-"))}"\n'
             )

@@ -34,12 +34,14 @@ class Step(NamedTuple):
 class Chain(NamedTuple):
     """A route's stages, ready to run.
 
-    ``request`` are all request hooks, ``inline`` those up to the first asynchronous one, as (hook, responders).
+    ``request`` are all request hooks, ``inline`` those up to the first asynchronous one, as (hook, responders);
+    ``shaping`` those of the stages that shape what the cache and the origin are asked for.
     """
 
     stages: tuple[Middleware, ...]
     request: tuple[Step, ...]
     inline: tuple[tuple[RequestHook, Responders], ...]
+    shaping: tuple[RequestHook, ...]
     fetch: tuple[Step, ...]
     store: tuple[tuple[StoreHook, bool], ...]
     responders: Responders
@@ -60,6 +62,7 @@ def compile_chain(stages: Sequence[Middleware], log: Sequence[LogHook] = ()) -> 
     entered_kept: list[ResponseHook] = []  # those of them that a kept answer still needs
     fetchers: list[RequestHook] = []
     store: list[tuple[StoreHook, bool]] = []
+    shaping: list[RequestHook] = []
     for stage in stages:
         enforced = stage.config.mode == "enforce"
         if enforced and overrides(stage, "response"):
@@ -71,6 +74,8 @@ def compile_chain(stages: Sequence[Middleware], log: Sequence[LogHook] = ()) -> 
                 split = len(steps)
             hook = stage.request if enforced else _observed(stage, stage.request)
             steps.append(Step(hook, tuple(entered_kept if stage.answers_kept else entered)))
+            if stage.shapes:
+                shaping.append(hook)
         if overrides(stage, "fetch"):
             fetchers.append(stage.fetch if enforced else _observed(stage, stage.fetch))
         if enforced and overrides(stage, "store"):
@@ -80,6 +85,7 @@ def compile_chain(stages: Sequence[Middleware], log: Sequence[LogHook] = ()) -> 
         stages=tuple(stages),
         request=tuple(steps),
         inline=tuple((step.hook, step.responders) for step in steps[:split]),
+        shaping=tuple(shaping),
         fetch=tuple(Step(hook, responders) for hook in fetchers),
         store=tuple(store),
         responders=responders,

@@ -10,6 +10,7 @@ from edgeproxy.http.message import Request, Response
 
 if TYPE_CHECKING:
     from edgeproxy.config.snapshot import Route
+    from edgeproxy.pipeline.improvement import Improvement
 
 
 class TLSInfo(NamedTuple):
@@ -85,6 +86,11 @@ class Exchange:
     counted: where it has several limits or one of another kind, the place of each that counted the exchange in their
     list, the key it went by, and its arrival time. held: the same of the concurrency limits it holds a place in.
     aside: it is a sub-exchange that no client waits for, whose end no stage hears of.
+    asked: the target as the client wrote it, where a stage has put another in its place, else b"". facet: which form
+    of the resource is asked for, in one canonical spelling, b"" for the resource itself; the cache's key bears it.
+    settled: request fields, in lower case, whose meaning the facet has taken in, so that what is kept under it need not
+    be told apart by them. keep: False if the answer is not to be kept, whatever it says. improvement: how a better copy
+    of what is kept is made.
     verdict: what the cache said, as Cache-Status parameters (RFC 9211), e.g. b"hit" or b"fwd=uri-miss; stored".
     endpoint: the origin endpoint that answered. status: the answer's, 0 if there is none. error: the metric label of
     the error it ended with. sent: body bytes written to the client. interim: passes 1xx answers on, None while nobody
@@ -100,6 +106,11 @@ class Exchange:
     counted: tuple[tuple[int, bytes, float], ...] = ()
     held: tuple[tuple[int, bytes], ...] = ()
     aside: bool = False
+    asked: bytes = b""
+    facet: bytes = b""
+    settled: frozenset[bytes] = frozenset()
+    keep: bool = True
+    improvement: Improvement | None = None
     tags: tuple[str, ...] = ()
     place: Place = NOWHERE
     feeds: tuple[str, ...] = ()
@@ -137,6 +148,7 @@ class Exchange:
         own.client, own.id, own.claims, own.bot, own.tags = self.client, self.id, self.claims, self.bot, self.tags
         own.place, own.identity = self.place, self.identity
         own.agent, own.cleared = self.agent, self.cleared
+        own.facet, own.settled = self.facet, self.settled
         return own
 
     def __repr__(self) -> str:

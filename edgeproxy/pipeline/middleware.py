@@ -80,6 +80,10 @@ class Middleware:
     done_when_kept: ClassVar[bool] = False
     """Whether ``store`` leaves nothing for ``response`` to do on a kept answer."""
 
+    shapes: ClassVar[bool] = False
+    """Whether its ``request`` shapes what the cache and the origin are asked for. What another stage needs as a source
+    (:mod:`edgeproxy.pipeline.sources`) passes such hooks, and none that judge the client."""
+
     Config: ClassVar[type[MiddlewareConfig]] = MiddlewareConfig
 
     def __init__(self, config: Any, services: Services) -> None:

@@ -42,7 +42,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "limits.settings": {"config", "pipeline"},
     **{
         room: {"clock", "errors", "http", "observe", "pipeline"}
-        for room in ("bots", "challenge", "feeds", "floods", "geo", "identity")
+        for room in ("bots", "challenge", "compression", "images", "feeds", "floods", "geo", "identity")
     },
     "origin": {"clock", "config", "errors", "http", "observe", "pipeline"},
 }

@@ -1,0 +1,1 @@
+"""Which coding an answer gets, dictionaries, the better copy, unpacking requests."""

@@ -1,0 +1,1 @@
+"""Variants of pictures: what is asked for, what that means, and how it is made."""
