@@ -52,7 +52,8 @@ class Plan(NamedTuple):
 
 
 class Bounds(NamedTuple):
-    """What a picture may cost. ``pixels`` counts all frames, ``memory`` is a process's in bytes, ``seconds`` are wall time."""
+    """What a picture may cost. ``pixels`` counts all frames; ``memory`` is a process's, in bytes; ``seconds`` are of the
+    wall clock."""
 
     source: int = 20_000_000  # bytes of the file
     pixels: int = 50_000_000
