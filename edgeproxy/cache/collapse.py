@@ -24,11 +24,26 @@ PATIENCE: Final = 8  # flights that one exchange waits for, one after the other,
 
 
 class Flight:
-    """A fetch under way. Settled once, with an entry all may use, an answer for the leader alone, or an error."""
+    """A fetch under way. Settled once, with an entry all may use, an answer for the leader alone, or an error.
 
-    __slots__ = ("_landed", "entry", "error", "leaderless", "own", "response", "stands_in", "ticket", "verdict")
+    ``demanded``: begun for a client that wants more than what is stored (a reload).
+    """
 
-    def __init__(self) -> None:
+    __slots__ = (
+        "_landed",
+        "demanded",
+        "entry",
+        "error",
+        "leaderless",
+        "own",
+        "response",
+        "stands_in",
+        "ticket",
+        "verdict",
+    )
+
+    def __init__(self, *, demanded: bool = False) -> None:
+        self.demanded = demanded
         self._landed: asyncio.Event = asyncio.Event()
         self.entry: Entry | None = None
         self.response: Response | None = None

@@ -78,7 +78,9 @@ class Front:
             directives = of_request(headers) if self._honour else NONE
             use = policy.use(entry.terms, entry.age(now), directives)
             if use is policy.Use.REVALIDATE:
-                self._miss(x, key, entry, b"stale" if now >= entry.fresh_until else b"request")
+                reason = b"stale" if now >= entry.fresh_until else b"request"
+                demanded = policy.use(entry.terms, entry.age(now), NONE) is not use
+                self._miss(x, key, entry, reason, demanded=demanded)
                 return None
             if entry.parts is not None and not covered(entry, request):
                 self._miss(x, key, entry, b"partial")
@@ -106,7 +108,7 @@ class Front:
                 return entry
         return None
 
-    def _miss(self, x: Exchange, key: bytes, entry: Entry | None, reason: bytes) -> None:
+    def _miss(self, x: Exchange, key: bytes, entry: Entry | None, reason: bytes, *, demanded: bool = False) -> None:
         """Leave the exchange to the origin, by way of a look-up if its answer may be kept."""
         request = x.request
         if self._honour and b"only-if-cached" in of_request(request.headers):
@@ -125,4 +127,4 @@ class Front:
         elif entry is None and passing in self._passing:
             x.lookup = Passed(self._rules, passing, reason)
         else:
-            x.lookup = Lookup(self._rules, key, entry, reason, part=in_part)
+            x.lookup = Lookup(self._rules, key, entry, reason, part=in_part, demanded=demanded)

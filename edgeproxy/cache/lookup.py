@@ -41,13 +41,24 @@ class Lookup:
 
     keeps: ClassVar[bool] = True
 
-    def __init__(self, rules: Rules, key: bytes, entry: Entry | None, reason: bytes, *, part: bool = False) -> None:
-        """``part``: the client asks for a part, and its Range is sent on."""
+    def __init__(
+        self,
+        rules: Rules,
+        key: bytes,
+        entry: Entry | None,
+        reason: bytes,
+        *,
+        part: bool = False,
+        demanded: bool = False,
+    ) -> None:
+        """``part``: the client asks for a part, and its Range is sent on. ``demanded``: the entry would have done, but
+        the client wants more (a reload)."""
         self._rules = rules
         self._key = key
         self._entry = entry
         self._reason = reason
         self._part = part
+        self._demanded = demanded
         self._passing = passing_key(key) if part else key
 
     async def fetch(self, x: Exchange, fetch: Fetch, store: Store) -> Response:
@@ -61,8 +72,8 @@ class Lookup:
         variant = self._variant(x)
         for _ in range(PATIENCE):
             flight = flights.waiting(self._key, variant)
-            if flight is None:
-                break
+            if flight is None or (self._demanded and not flight.demanded):
+                break  # a reload is not answered by what was asked before somebody reloaded (RFC 9111 §5.2.1.4)
             answer = await self._join(x, flight)
             if answer is not None:
                 return answer
@@ -70,7 +81,7 @@ class Lookup:
                 # Not to be shared: who waited for it need not wait for each other.
                 return await self._fetch_alone(x, fetch, store)
             variant = self._variant(x)
-        flight = Flight()
+        flight = Flight(demanded=self._demanded)
         flights.add(self._key, variant, flight)
         return await self._lead(x, flight, variant, fetch, store)
 

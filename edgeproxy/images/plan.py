@@ -52,15 +52,14 @@ class Plan(NamedTuple):
 
 
 class Bounds(NamedTuple):
-    """What a picture may cost. ``pixels`` counts all frames; ``memory`` is a process's, in bytes; ``seconds`` are of the
-    wall clock."""
+    """What a picture may cost. ``pixels`` counts all frames; ``memory`` is a process's, in bytes."""
 
     source: int = 20_000_000  # bytes of the file
     pixels: int = 50_000_000
     side: int = 12_000  # pixels of the source's and the result's longer side
     frames: int = 200
     memory: int = 1_000_000_000
-    seconds: float = 10.0
+    seconds: float = 10.0  # of the wall clock
 
 
 class Picture(NamedTuple):

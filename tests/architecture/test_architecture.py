@@ -77,6 +77,7 @@ TESTED_ELSEWHERE: dict[str, str] = {
     "edgeproxy/listener/tls.py": "tests/integration/wire/test_tls.py",
     "edgeproxy/listener/tunnel.py": "tests/integration/wire/test_streams.py",
     "edgeproxy/pipeline/callers.py": "tests/unit/middleware/test_client_address.py",
+    "edgeproxy/pipeline/improvement.py": "tests/unit/cache/test_improve.py",
     "edgeproxy/pipeline/middleware.py": "tests/unit/pipeline/test_chain.py",
     "edgeproxy/pipeline/seal.py": "tests/unit/middleware/test_security_headers.py",
     "edgeproxy/simulate/connection.py": "tests/integration/simulate/test_run.py",

@@ -12,8 +12,11 @@ from edgeproxy.http.body import Pipe
 from edgeproxy.http.headers import Headers
 from edgeproxy.http.message import Request, Response
 from edgeproxy.http.ranges import Unsatisfiable, parse_range
+from edgeproxy.pipeline.exchange import Exchange
+from edgeproxy.pipeline.middleware import Middleware
+from middleware.cache import Cache
 from tests.support.caching import Edge
-from tests.support.stages import Client
+from tests.support.stages import Client, route, services, stage
 
 BODY = bytes(range(48, 58)) * 10
 FRESH = {b"cache-control": b"max-age=60", b"etag": b'"1"', b"content-type": b"text/plain"}
@@ -444,3 +447,39 @@ async def test_a_targeted_field_decides_and_goes_on_to_the_client() -> None:
     edge.answers(cache_control=b"max-age=60", cdn_cache_control=b"no-store")
     await edge.get(b"/other")
     assert (await edge.get(b"/other")).field(b"cache-status") == b"edgeproxy; fwd=uri-miss"
+
+
+async def test_fields_that_the_facet_has_settled_keep_no_answers_apart() -> None:
+    edge = Edge()
+    edge.answers(vary=b"accept, x-lang", cache_control=b"max-age=60")
+
+    class Negotiates(Middleware):
+        name = "negotiates"
+
+        def request(self, x: Exchange) -> None:
+            x.facet, x.settled = b"f=avif", frozenset((b"accept",))
+
+    lent = services(edge.clock)
+    edge.route = route([stage(Negotiates, {}, lent), stage(Cache, {}, lent)], edge)
+    for accept in (b"image/avif", b"image/avif,*/*", b"text/html"):
+        answer = await edge.get(accept=accept, x_lang=b"en")
+        assert answer.field(b"vary") == b"accept, x-lang"
+    assert len(edge.asked) == 1
+    await edge.get(accept=b"image/avif", x_lang=b"fr")
+    assert len(edge.asked) == 2
+
+
+async def test_what_is_not_to_be_kept_is_not() -> None:
+    edge = Edge()
+
+    class Declines(Middleware):
+        name = "declines"
+
+        def fetch(self, x: Exchange) -> None:
+            x.keep = False
+
+    lent = services(edge.clock)
+    edge.route = route([stage(Declines, {}, lent), stage(Cache, {}, lent)], edge)
+    await edge.get()
+    await edge.get()
+    assert len(edge.asked) == 2

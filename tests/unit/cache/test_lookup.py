@@ -246,6 +246,29 @@ async def test_stale_while_revalidate_answers_at_once_and_refreshes_behind() -> 
     assert edge.start().body == b"2"
 
 
+@pytest.mark.parametrize("reload", [{"cache_control": b"no-cache"}, {"pragma": b"no-cache"}])
+async def test_a_reload_does_not_join_a_refresh_begun_before_it_but_reloads_join_each_other(
+    reload: dict[str, bytes],
+) -> None:
+    edge, released = Edge(), asyncio.Event()
+    edge.answers(cache_control=b"max-age=10, stale-while-revalidate=60", body=b"0")
+    await edge.get()
+    edge.clock.advance(11)
+
+    async def answer(request: Request) -> Response:
+        number = len(edge.asked) - 1
+        await released.wait()
+        return Response(200, {b"cache-control": b"max-age=60"}, b"%d" % number)
+
+    edge.answer = answer
+    assert (await edge.get()).body == b"0"  # and a refresh is under way
+    reloads = [edge.start(**reload) for _ in range(3)]
+    await asyncio.sleep(0)
+    released.set()
+    assert [(await one.done()).body for one in reloads] == [b"2"] * 3
+    assert len(edge.asked) == 3
+
+
 async def test_a_stored_answer_is_served_while_the_origin_is_down_within_its_grace() -> None:
     edge = Edge(grace="1h")
     await edge.get()

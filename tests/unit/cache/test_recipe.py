@@ -259,3 +259,15 @@ def test_parts_of_a_request_that_no_url_holds_are_left_alone() -> None:
     assert compose(device=True).of(x).startswith(b"http://www.example.com*#")
     x.route = route()
     assert PLAIN.of(x) == b"http://www.example.com*"
+
+
+@pytest.mark.parametrize("recipe", [PLAIN, compose(device=True)])
+def test_a_facet_stands_behind_the_url_and_the_partition(recipe: Recipe) -> None:
+    x = exchange(b"/a", authority=b"a.example")
+    plain = recipe.of(x)
+    x.facet = b"f=avif,w=80"
+    faceted = recipe.of(x)
+    assert faceted == (plain if b"#" in plain else plain + b"#") + b"&f=avif,w=80"
+    assert key.url_of(faceted) == key.url_of(plain)
+    x.route = BETA
+    assert recipe.of(x) not in {plain, faceted}

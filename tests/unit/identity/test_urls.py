@@ -259,3 +259,18 @@ def test_no_changed_byte_of_a_link_lets_anybody_in(at: int, byte: bytes) -> None
     changed[1 + at % (len(target) - 1)] = byte[0]
     if bytes(changed) != target:
         assert why(check(), exchange(bytes(changed))) != ""
+
+
+def test_what_is_signed_is_what_was_asked_for_and_not_what_a_stage_made_of_it() -> None:
+    asked = link(b"/small/a.jpg", b"width=80")
+
+    def made_of(asked: bytes) -> Exchange:
+        x = exchange(b"/a.jpg?" + asked.partition(b"?")[2].partition(b"&")[2])
+        x.asked = asked
+        return x
+
+    x = made_of(asked)
+    assert why(check(), x) == ""
+    assert x.request.target == b"/a.jpg"
+    assert why(check(), made_of(asked.replace(b"width=80", b"width=81"))) == "The signature does not fit this link."
+    assert why(check(), made_of(asked.replace(b"/small/", b"/large/"))) == "The signature does not fit this link."

@@ -36,6 +36,7 @@ def record():
         "error": "",
         "ended": 100.25,
         "tags": (),
+        "asked": b"",
         "place": NOWHERE,
         "agent": "",
         "identity": "",

@@ -47,6 +47,12 @@ def test_combined_writes_a_dash_for_what_is_missing(record):
     assert formatter("combined")([record()], OFFSET).endswith(b'200 3 "-" "-"\n')
 
 
+@pytest.mark.parametrize("shape", ["json", "combined"])
+def test_the_target_is_the_one_that_was_asked_for(record, shape):
+    line = formatter(shape)([record(b"/a.jpg", asked=b"/small/w=80/a.jpg")], OFFSET)
+    assert b"/small/w=80/a.jpg" in line
+
+
 def test_who_it_was_and_where_from_is_said_where_it_is_known(record):
     made = record(b"/", place=Place("DE"), agent="googlebot", identity='Ann "A" Ä', score=40)
     said = json.loads(formatter("json")([made], OFFSET))
