@@ -3,6 +3,8 @@
 BIN := .venv/bin
 TEST_PACKAGES := nginx-light varnish gcc libc6-dev redis-server chromium python3-doc
 BENCH_PACKAGES := nginx-light varnish wrk util-linux gcc libc6-dev python3-dev python3-venv
+# Tests start hundreds of processes, each of which would compile the sources anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help run test test-all check bench conformance docs lock venv

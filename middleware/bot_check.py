@@ -60,7 +60,6 @@ class BotCheck(Middleware):
     """
 
     name = "bot_check"
-    default_on = True
 
     class Config(MiddlewareConfig):
         deny: Annotated[tuple[Annotated[str, AfterValidator(_deniable)], ...], Many] = ()

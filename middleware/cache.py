@@ -26,7 +26,6 @@ class Cache(Middleware):
     """Look up, revalidate, store."""
 
     name = "cache"
-    default_on = True
     answers_kept = True
     done_when_kept = True
     shapes = True

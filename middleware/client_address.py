@@ -22,7 +22,6 @@ class ClientAddress(Middleware):
     """
 
     name = "client_address"
-    default_on = True
 
     class Config(MiddlewareConfig):
         trusted: Annotated[tuple[Literal["unix"] | Cidr, ...], Many] = ()

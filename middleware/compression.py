@@ -55,7 +55,6 @@ class Compression(Middleware):
     """
 
     name = "compression"
-    default_on = True
     done_when_kept = True
 
     class Config(MiddlewareConfig):

@@ -36,7 +36,6 @@ class Flood(Middleware):
     """
 
     name = "flood"
-    default_on = True  # it costs a hit a quarter of a microsecond, and by default only tells
     done_when_kept = True
 
     class Config(MiddlewareConfig):

@@ -18,7 +18,6 @@ class RequestId(Middleware):
     """
 
     name = "request_id"
-    default_on = True
 
     class Config(MiddlewareConfig):
         trust: bool = False

@@ -164,9 +164,9 @@ def _check_pools(data: dict[str, Any]) -> Iterator[Finding]:
 def _check_stages(data: dict[str, Any], discovered: Discovered, folder: Path) -> Iterator[Finding]:
     everywhere, place = _map(data, "middleware"), ("middleware",)
     yield from _check_names(everywhere, place, discovered)
-    for name in sorted(set(discovered.broken) - set(everywhere)):  # it may be on by default, and guard something
-        why = f"{name} is installed, but cannot be loaded: {discovered.broken[name]}; mend it, or write '{name}: off'"
-        yield Finding(place, why)
+    for name in sorted(discovered.on - set(everywhere)):  # it may guard something
+        if why := discovered.broken(name):
+            yield Finding(place, f"{name} is installed, but cannot be loaded: {why}; mend it, or write '{name}: off'")
     yield from _check_settings(discovered, everywhere, None, place, folder)
     for index, route in _routes(data):
         if here := _map(route, "middleware"):
@@ -192,10 +192,10 @@ def _check_scopes(data: dict[str, Any]) -> Iterator[Finding]:
 
 def _check_names(given: Mapping[str, Any], place: Loc, discovered: Discovered) -> Iterator[Finding]:
     for name, settings in given.items():
-        if name in discovered.broken and settings is not False:
-            yield Finding((*place, name), f"installed, but cannot be loaded: {discovered.broken[name]}", at_key=True)
-        elif name not in discovered.names():
+        if name not in discovered.stages:
             yield Finding((*place, name), f"unknown stage{nearest(name, discovered.stages)}", at_key=True)
+        elif settings is not False and (why := discovered.broken(name)):
+            yield Finding((*place, name), f"installed, but cannot be loaded: {why}", at_key=True)
         elif not (settings is None or isinstance(settings, dict | bool)):
             yield Finding((*place, name), "must be a map of settings, on or off")
 
@@ -204,6 +204,8 @@ def _check_settings(
     discovered: Discovered, everywhere: StageSettings, here: StageSettings | None, place: Loc, folder: Path
 ) -> Iterator[Finding]:
     for name, settings in chosen(discovered, everywhere, here).items():
+        if discovered.broken(name):
+            continue  # said already
         model = discovered.stages[name].Config
         own = _map(here, name) if here is not None else _map(everywhere, name)
         try:

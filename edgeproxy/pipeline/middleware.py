@@ -71,9 +71,6 @@ class Middleware:
     name: ClassVar[str]
     """The stage's key in configuration, in metrics and in the order list."""
 
-    default_on: ClassVar[bool] = False
-    """Whether a configuration that does not mention the stage has it."""
-
     answers_kept: ClassVar[bool] = False
     """Whether every answer its ``request`` gives is a kept one, which has been through the store phase."""
 

@@ -91,7 +91,7 @@ def test_the_stage_of_the_contributors_guide_runs(tmp_path: Path, monkeypatch: p
     known = {**discover().stages, kind.name: kind}
     order = arrange(known, [name for name, _ in ORDER])
     assert order.index("closed") == order.index("rate_limit") - 1
-    installed = Discovered(known, order)
+    installed = Discovered(known, order, discover().on)
     config = load_text(
         "listeners: [{address: ':1'}]\nmiddleware: {closed: {retry_after: 10m}, cache: off}\n"
         "pools: {site: {endpoints: ['http://127.0.0.1:1']}}\nroutes: [{name: all, pool: site}]\n",

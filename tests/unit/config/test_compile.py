@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from importlib.metadata import EntryPoint
 from itertools import product
 from pathlib import Path
 from typing import Any, ClassVar
@@ -13,7 +14,7 @@ from edgeproxy.config.errors import ConfigErrors
 from edgeproxy.config.load import load_text, placed
 from edgeproxy.config.schema import Config
 from edgeproxy.config.snapshot import Snapshot
-from edgeproxy.config.stages import Discovered, arrange, chosen
+from edgeproxy.config.stages import GROUP, Discovered, Stages, arrange, chosen
 from edgeproxy.config.values import File
 from edgeproxy.errors import EdgeError, Kind
 from edgeproxy.http.message import Request, Response
@@ -39,7 +40,6 @@ class Recording(Middleware):
 
 class First(Recording):
     name = "first"
-    default_on = True
 
 
 class Limit(Recording):
@@ -74,11 +74,10 @@ class Fails(Recording):
 
 class Cache(Recording):
     name = "cache"
-    default_on = True
 
 
 STAGES: dict[str, type[Middleware]] = {stage.name: stage for stage in (First, Limit, Reads, Fails, Cache)}
-DISCOVERED = Discovered(STAGES, ("first", "limit", "reads", "fails", "cache"))
+DISCOVERED = Discovered(STAGES, ("first", "limit", "reads", "fails", "cache"), frozenset(("first", "cache")))
 
 TEXT = """
 listeners: [{address: ":8080"}]
@@ -288,10 +287,13 @@ def test_route_can_put_back_what_is_off_everywhere() -> None:
 
 def test_stage_that_cannot_be_loaded_is_an_error_until_it_is_off() -> None:
     """It may be one that is on by default and guards something: to go on without it takes a word."""
-    discovered = Discovered(STAGES, DISCOVERED.order, {"gone": "ImportError: no module"})
-    with pytest.raises(ConfigErrors, match="middleware: gone is installed, but cannot be loaded: ImportError"):
+    gone = EntryPoint("gone", "no_such_module_anywhere:Stage", GROUP)
+    here = [EntryPoint(name, f"{__name__}:{kind.__name__}", GROUP) for name, kind in STAGES.items()]
+    order = (*DISCOVERED.order, "gone")
+    discovered = Discovered(Stages([*here, gone]), order, DISCOVERED.on | {"gone"})
+    with pytest.raises(ConfigErrors, match="middleware: gone is installed, but cannot be loaded: ModuleNotFoundError"):
         load_text(TEXT, stages=discovered)
-    with pytest.raises(ConfigErrors, match=r"routes\[1\]\.middleware\.gone: installed, but cannot be loaded: Import"):
+    with pytest.raises(ConfigErrors, match=r"routes\[1\]\.middleware\.gone: installed, but cannot be loaded: Module"):
         load_text(TEXT.replace("limit: off", "gone: on"), stages=discovered)
     off = TEXT.replace("middleware: {limit: {r", "middleware: {gone: off, limit: {r")
     assert load_text(off, stages=discovered).middleware["gone"] is False
