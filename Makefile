@@ -7,7 +7,7 @@ BENCH_PACKAGES := nginx-light varnish wrk util-linux gcc libc6-dev python3-dev p
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-all check bench conformance docs lock venv
+.PHONY: help run test test-all check bench bench-images conformance docs lock venv
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -34,6 +34,11 @@ bench: venv ## Measure beside nginx and Varnish
 	@scripts/debian-packages $(BENCH_PACKAGES)
 	@scripts/setup-compiled .venv-compiled
 	EDGEPROXY=.venv-compiled/bin/edgeproxy $(BIN)/python -m tests.benchmarks
+
+bench-images: venv ## Measure pictures beside thumbor and ipx
+	@scripts/debian-packages $(BENCH_PACKAGES) nodejs npm
+	@scripts/setup-compiled .venv-compiled
+	EDGEPROXY=.venv-compiled/bin/edgeproxy $(BIN)/python -m tests.benchmarks.images
 
 conformance: venv ## Run the public HTTP cache test suite through the proxy
 	$(BIN)/python -m tests.conformance

@@ -28,6 +28,7 @@ from edgeproxy.observe.analytics import evicted_ages
 from edgeproxy.observe.metrics import Metrics
 
 OPENED_WITHIN = 2.0  # seconds a worker's start waits for it; what takes longer goes on behind
+ROUNDED = 0.001  # seconds by which two copies of one answer may differ in when it was made
 
 
 class Disk:
@@ -36,7 +37,8 @@ class Disk:
     def __init__(self, folder: Path, size: int, inline: int, metrics: Metrics) -> None:
         self.folder = folder
         self.inline = inline
-        self._hits = metrics.counter("edgeproxy_cache_tier_hits_total", "Answers found, by tier.", ("tier",))
+        hits = metrics.counter("edgeproxy_cache_tier_hits_total", "Answers found, by tier.", ("tier",))
+        self._hits = hits.cell("l2")
         self._errors = metrics.counter("edgeproxy_cache_errors_total", "Answers found damaged, by tier.", ("tier",))
         dropped = metrics.counter(
             "edgeproxy_cache_dropped_total", "Answers not written, by tier and reason.", ("tier", "reason")
@@ -81,11 +83,29 @@ class Disk:
                 return None
         if not found.marked:
             self._writer.mark(found.head)
-        self._hits.inc("l2")
+        self._hits[0] += 1
         entry = found.known.entry(found.body)
         if found.body is None:
             entry.source = Source(record.length, record.chunk, record.digests, partial(self._open, found.head, record))
         return entry
+
+    def smaller(self, entry: Entry) -> Entry | None:
+        """A copy with a smaller body, of the same answer or of a newer one, that another worker has written."""
+        store, body = self._writer.store, entry.body
+        if store is None or body is None:
+            return None
+        try:
+            found = store.variant(entry.key, entry.variant, len(body) - 1)
+        except (DamagedError, lmdb.Error):
+            return None  # whoever asks for it will see to it
+        if found is None or found.body is None:
+            return None
+        record = found.record
+        if record.vary != entry.vary or record.status != entry.status or record.base < entry.base - ROUNDED:
+            return None
+        if self._shadow.hides(record.key, record.tags, record.began):
+            return None
+        return found.known.entry(found.body)
 
     def put(self, entry: Entry, began: float) -> None:
         """Have a whole entry written that was asked for at this wall time; or again, with the fields it has now."""

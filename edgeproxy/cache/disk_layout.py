@@ -15,7 +15,7 @@ equal chunks; and its XXH3, at a seventh of the cost, which shows on every read 
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
+from typing import Final
 
 from blake3 import blake3
 from xxhash import xxh3_64_digest
@@ -23,31 +23,32 @@ from xxhash import xxh3_64_digest
 from edgeproxy.cache.vary import Selector, selector
 from edgeproxy.pipeline.memo import Memo
 
-FORMAT = b"2"  # of this layout; an environment of another one is begun anew
+FORMAT: Final = b"2"  # of this layout; an environment of another one is begun anew
 
 # LMDB puts a large value into a run of pages of its own, and finds no run in a file full of small holes, however much
 # of it is free. So a chunk is cut into pieces of one page each, less the 16 bytes that LMDB writes there: any free page
 # will do.
-PAGE = 4096
-PAGE_HEAD = 16
-PIECE = PAGE - PAGE_HEAD
-CHUNK = 16 * PIECE
-IN_LEAF = 1_950  # bytes of a value that stands in the tree itself
+PAGE: Final = 4096
+PAGE_HEAD: Final = 16
+PIECE: Final = PAGE - PAGE_HEAD
+CHUNK: Final = 16 * PIECE
+IN_LEAF: Final = 1_950  # bytes of a value that stands in the tree itself
 
 # LMDB's keys are at most 511 bytes long, and so are the values of `tags`.
-LONGEST = 368
-VARIANT = 16
+LONGEST: Final = 368
+VARIANT: Final = 16
 
-PREFIX = struct.Struct("<QB")  # number in the order, 1 if it was asked for since it stood there
-COUNT = struct.Struct("<I")
-NUMBER = struct.Struct(">Q")
-BOOKS = struct.Struct("<QQ")  # bytes and heads
+PREFIX: Final = struct.Struct("<QB")  # number in the order, 1 if it was asked for since it stood there
+PREFIXED: Final = PREFIX.size  # bytes
+COUNT: Final = struct.Struct("<I")
+NUMBER: Final = struct.Struct(">Q")
+BOOKS: Final = struct.Struct("<QQ")  # bytes and heads
 
-_FULL = 1.6  # pages of a tree that grows at random are two thirds full
-_ROW = 64  # bytes: what LMDB and the smaller tables add to a row
-_ONLY = bytes(VARIANT)
-_NUMBERS = tuple([bytes((number,)) for number in range(256)])
-_NAME = 24  # bytes of BLAKE3 in a digest
+_FULL: Final = 1.6  # pages of a tree that grows at random are two thirds full
+_ROW: Final = 64  # bytes: what LMDB and the smaller tables add to a row
+_ONLY: Final = bytes(VARIANT)
+_NUMBERS: Final = tuple([bytes((number,)) for number in range(256)])
+_NAME: Final = 24  # bytes of BLAKE3 in a digest
 
 
 def place(key: bytes) -> bytes:
@@ -112,5 +113,5 @@ def _selector(names: bytes) -> Selector:
     return selector(tuple(names.split(b",")) if names else ())
 
 
-# A function from a request's fields to the variant they select, by what `resources` says.
-select_by: Callable[[bytes], Selector] = Memo(_selector, 1024).__getitem__
+# Functions from a request's fields to the variant they select, by what `resources` says.
+SELECTORS: Final[Memo[bytes, Selector]] = Memo(_selector, 1024)

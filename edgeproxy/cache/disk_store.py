@@ -7,28 +7,30 @@ Heads that were read lately are remembered: the same bytes at the same place are
 from __future__ import annotations
 
 from itertools import islice
+from typing import Final
 
 import lmdb
 
 from edgeproxy.cache.disk_layout import (
     BOOKS,
     FORMAT,
-    PREFIX,
+    LONGEST,
+    PREFIXED,
+    SELECTORS,
     is_sound,
     piece_key,
     pieces_of,
     place,
-    select_by,
     variant_of,
 )
 from edgeproxy.cache.entry import Entry
 from edgeproxy.cache.record import Record, to_entry, unpack
 from edgeproxy.http.headers import Headers
 
-TABLES = 7
-HEADS_KEPT = 1024
-HEAD_LONGEST = 4096  # bytes
-READERS = 4096  # reading transactions of all processes at once: a slot of 64 bytes each
+TABLES: Final = 7
+HEADS_KEPT: Final = 1024
+HEAD_LONGEST: Final = 4096  # bytes
+READERS: Final = 4096  # reading transactions of all processes at once: a slot of 64 bytes each
 
 
 class DamagedError(Exception):
@@ -75,36 +77,49 @@ class Store:
         transaction = self.environment.begin()
         try:
             where = place(key)
-            for names in (self._names.get(where), None):  # heads go with the names they were selected by
-                if names is None:
-                    names = self._vary(transaction, where)
-                    if names is None:
-                        return None
-                variant = select_by(names)(headers)
-                head = where + variant_of(variant)
-                value = transaction.get(head, None, self.heads)
-                if value is not None:
-                    break
-            else:
-                return None
-            known = self._read(head, value[PREFIX.size :])
-            record = known.record
-            if record.key != key or record.variant != variant:
-                return None
-            body = self._body(transaction, head, record) if record.length <= inline else None
-            return Found(head, known, body, value[PREFIX.size - 1] != 0)
+            names = self._names.get(key)
+            found = None
+            if names is not None:
+                found = self._get(transaction, key, where, SELECTORS[names](headers), inline)
+            if found is None:  # heads go with the names they were selected by: those there now may be others
+                names = self._vary(transaction, key, where)
+                if names is not None:
+                    found = self._get(transaction, key, where, SELECTORS[names](headers), inline)
+            return found
         finally:
             transaction.abort()
 
-    def _vary(self, transaction: lmdb.Transaction[bytes], where: bytes) -> bytes | None:
-        """The names a resource's answers vary by, None if it has none; remembered."""
+    def variant(self, key: bytes, variant: bytes, inline: int) -> Found | None:
+        """The same by the variant's own name."""
+        transaction = self.environment.begin()
+        try:
+            return self._get(transaction, key, place(key), variant, inline)
+        finally:
+            transaction.abort()
+
+    def _get(
+        self, transaction: lmdb.Transaction[bytes], key: bytes, where: bytes, variant: bytes, inline: int
+    ) -> Found | None:
+        head = where + variant_of(variant)
+        value = transaction.get(head, None, self.heads)
+        if value is None:
+            return None
+        known = self._read(head, value[PREFIXED:])
+        record = known.record
+        if record.key != key or record.variant != variant:
+            return None
+        body = self._body(transaction, head, record) if record.length <= inline else None
+        return Found(head, known, body, value[PREFIXED - 1] != 0)
+
+    def _vary(self, transaction: lmdb.Transaction[bytes], key: bytes, where: bytes) -> bytes | None:
+        """The names a resource's answers vary by, None if it has none; remembered by its key, if that is not long."""
         names = transaction.get(where, None, self.resources)
         if len(self._names) >= HEADS_KEPT:
             self._names.clear()
         if names is None:
-            self._names.pop(where, None)
-        else:
-            self._names[where] = names
+            self._names.pop(key, None)
+        elif len(key) <= LONGEST:
+            self._names[key] = names
         return names
 
     def _read(self, head: bytes, packed: bytes) -> Known:
@@ -138,7 +153,8 @@ class Store:
         cursor = transaction.cursor(self.pieces)
         if not cursor.set_key(piece_key(digest, 0)):
             raise DamagedError(head, digest)
-        data = b"".join(islice(cursor.iternext(keys=False), pieces_of(size)))  # the digest tells whether they are these
+        data = b"".join(islice(cursor.iternext(False, True), pieces_of(size)))
+        # The digest tells whether they are these.
         if len(data) != size or not is_sound(data, digest):
             raise DamagedError(head, digest)
         return data

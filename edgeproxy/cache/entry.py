@@ -75,7 +75,8 @@ class Entry:
         parts: Parts | None = None,
         like: Entry | None = None,
     ) -> None:
-        """``like`` is one of the same fields and terms, made before: what was computed of them is taken from it."""
+        """``like`` is one of the same key, fields, terms and tags, made before: what was computed of them is taken from
+        it."""
         self.key = key
         self.vary = vary
         self.variant = variant
@@ -88,9 +89,13 @@ class Entry:
         self.main = False
         self.fields = NO_FIELDS
         self.tags = tags
-        self.size = OVERHEAD + len(key) + len(variant) + len(body or b"") + cache_tags.weight(tags)
-        self.size += 0 if parts is None else parts.size
-        self.size += self.renew(headers, terms, response_time) if like is None else self._take(like)
+        if like is None:
+            self.size = OVERHEAD + len(key) + len(variant) + len(body or b"") + cache_tags.weight(tags)
+            self.size += 0 if parts is None else parts.size
+            self.size += self.renew(headers, terms, response_time)
+        else:
+            self.size = like.size - len(like.body or b"") + len(body or b"")
+            self._take(like)
 
     def renew(self, headers: Headers, terms: Terms, response_time: float) -> int:
         """Take new fields and terms: when stored, and when a 304 freshened it (RFC 9111 §3.2, §4.3.4).
@@ -100,26 +105,30 @@ class Entry:
         before = len(self.fields.wire)
         said = headers.get(b"cache-status")
         self.said = SAID if said is None else said + b", " + SAID  # RFC 9211 §2: each cache appends
+        self._tell(headers)
+        self.terms = terms
+        self.base = response_time - terms.initial_age
+        self.fresh_until = 0.0 if terms.validate or self.parts is not None else self.base + terms.lifetime
+        return 2 * (len(self.fields.wire) - before)
+
+    def _tell(self, headers: Headers) -> None:
+        """Have these fields, and what follows from them alone."""
         headers = {name: value for name, value in headers.items() if name not in _NOT_STORED}
         self.told = headers
         self.fields = FieldBlock(headers)
+        self.fields.tags = self.tags
         self.not_modified = FieldBlock({name: headers[name] for name in _NOT_MODIFIED if name in headers})
         self.not_modified.content_type = self.fields.content_type
         self.etag = headers.get(b"etag")
         self.last_modified = headers.get(b"last-modified")
-        self.terms = terms
-        self.base = response_time - terms.initial_age
         self.modified = headers.get(b"last-modified") or headers.get(b"date")
-        self.fresh_until = 0.0 if terms.validate or self.parts is not None else self.base + terms.lifetime
-        return 2 * (len(self.fields.wire) - before)
 
-    def _take(self, like: Entry) -> int:
+    def _take(self, like: Entry) -> None:
         """What :meth:`renew` did for another entry."""
         self.said, self.told = like.said, like.told
         self.fields, self.not_modified = like.fields, like.not_modified
         self.etag, self.last_modified, self.modified = like.etag, like.last_modified, like.modified
         self.terms, self.base, self.fresh_until = like.terms, like.base, like.fresh_until
-        return 2 * len(self.fields.wire)
 
     def expire(self, now: float) -> int:
         """End its freshness at this wall time, and leave the rest of its terms alone: a soft purge.
@@ -133,10 +142,29 @@ class Entry:
         age = self.age(now)
         self.terms = self.terms._replace(lifetime=age)
         self.fresh_until = 0.0 if self.parts is not None else now
-        self.fields = FieldBlock(ended(self.fields.fields, int(age)))
-        self.not_modified = FieldBlock(ended(self.not_modified.fields, int(age)))
-        self.not_modified.content_type = self.fields.content_type
+        self._end()
         return 2 * (len(self.fields.wire) - before)
+
+    def _end(self) -> None:
+        """Have its fields say that its freshness is over."""
+        age = int(self.terms.lifetime)
+        self.fields = FieldBlock(ended(self.fields.fields, age))
+        self.fields.tags = self.tags
+        self.not_modified = FieldBlock(ended(self.not_modified.fields, age))
+        self.not_modified.content_type = self.fields.content_type
+
+    def improve(self, body: bytes, headers: Headers) -> int:
+        """Take a better body and the fields that go with it; age, terms and marks stay, and so does a soft purge.
+
+        Whoever is being sent the old body goes on with it. Returns the bytes it has become larger by.
+        """
+        before = len(self.body or b"") + 2 * len(self.fields.wire)
+        expired = self.told is not self.fields.fields
+        self.body = body
+        self._tell(headers)
+        if expired:
+            self._end()
+        return len(body) + 2 * len(self.fields.wire) - before
 
     def take_part(self, first: int, data: bytes, headers: Headers, terms: Terms, response_time: float) -> int:
         """Take another part of the body, with the fields it came with (RFC 9111 §3.4). It may be the last one missing.

@@ -184,21 +184,3 @@ class Slice(Body):
         self._skip = max(0, self._skip - len(chunk))
         self._left -= len(data)
         return data
-
-
-class Continued(Body):
-    """A body of which the beginning is here already."""
-
-    __slots__ = ("_beginning", "_rest", "length")
-
-    def __init__(self, beginning: bytes, rest: Body) -> None:
-        self._beginning = beginning
-        self._rest = rest
-        self.length = None if rest.length is None else len(beginning) + rest.length
-
-    async def read(self) -> bytes:
-        beginning, self._beginning = self._beginning, b""
-        return beginning or await self._rest.read()
-
-    def close(self) -> None:
-        self._rest.close()

@@ -12,12 +12,12 @@ from edgeproxy.cache.answer import from_entry
 from edgeproxy.cache.collapse import Flight
 from edgeproxy.cache.cookies import tells_nobody
 from edgeproxy.cache.entry import Entry
-from edgeproxy.cache.fill import Continued, Fill
+from edgeproxy.cache.fill import Fill
 from edgeproxy.cache.parts import LARGEST as LARGEST_PART
 from edgeproxy.cache.parts import Parts, passing_key, strong
 from edgeproxy.cache.rules import Rules
 from edgeproxy.errors import EdgeError, Kind
-from edgeproxy.http.body import Body
+from edgeproxy.http.body import Body, Continued
 from edgeproxy.http.dates import format_date
 from edgeproxy.http.headers import Headers
 from edgeproxy.http.message import Response
@@ -106,7 +106,7 @@ class Landing:
         flight.share(entry, self._verdict(response.status) + b"; stored")
         if fill is not None:
             await self._pump(response, entry, fill)
-        self._rules.tiers.whole(entry, sent, flight.ticket)
+        self._rules.tiers.whole(entry, sent, flight.ticket, x.improvement)
 
     def _note_search(self, entry: Entry) -> None:
         told = entry.told.get(b"no-vary-search")

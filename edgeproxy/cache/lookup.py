@@ -201,7 +201,8 @@ class Lookup:
         entry, flight.ticket = await redis.get(self._key, x.request.headers)
         if entry is None or self._reason == b"request":
             return
-        if policy.use(entry.terms, entry.age(asked), NONE) is policy.Use.FRESH:
+        now = self._rules.clock.wall()  # not `asked`: what a soft purge is about was ended since
+        if policy.use(entry.terms, entry.age(now), NONE) is policy.Use.FRESH:
             tiers.put(entry, asked)
             tiers.whole(entry, asked)
             flight.share(entry, b"hit; detail=l3")

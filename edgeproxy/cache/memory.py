@@ -56,6 +56,7 @@ class Memory:
         self._tagged: dict[bytes, set[Entry]] = {}
         self._indexed: dict[Entry, tuple[bytes, ...]] = {}  # the tags an entry stands under in that index
         self._further: dict[bytes, set[bytes]] = {}  # by URL, the keys that are more than that URL
+        self.dropped: Callable[[Entry], None] | None = None  # is told of what goes
         self._evicted = metrics.counter("edgeproxy_cache_evictions_total", "Entries evicted, by tier.", ("tier",))
         self._ages = evicted_ages(metrics)
         metrics.gauge("edgeproxy_cache_bytes", "Bytes in use, by tier.", ("tier",), lambda: [(("l1",), self.size)])
@@ -131,6 +132,8 @@ class Memory:
         else:
             del self._small[entry]
             self._small_size -= entry.size
+        if self.dropped is not None:
+            self.dropped(entry)
 
     def purge(self, key: bytes) -> int:
         """Forget all variants of a key; returns how many there were."""

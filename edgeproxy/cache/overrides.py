@@ -65,11 +65,12 @@ class Overrides(NamedTuple):
     guard: bool = True
     guess_for_cookies: bool = False
 
-    def fields(self, request: Request, status: int, told: Headers) -> Headers | None:
-        """The fields policy goes by, for an answer with the fields ``told``; None if it is not to be stored."""
+    def fields(self, request: Request, status: int, told: Headers, *, made: bool = False) -> Headers | None:
+        """The fields policy goes by, for an answer with the fields ``told``; None if it is not to be stored. ``made``:
+        it is a form of the resource that a stage has made, and need not be of the type that the path speaks of."""
         directives = parse(told.get(b"cache-control"))
         shared = any(name in directives for name in _SHARED)
-        if self.guard and not shared and 200 <= status < 300 and static.agrees(request.path, told) is False:
+        if self.guard and not (shared or made) and 200 <= status < 300 and static.agrees(request.path, told) is False:
             return None
         stated = _is_stated(told, directives)
         # What sets cookies is for the origin alone to hand to everybody.

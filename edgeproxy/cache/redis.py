@@ -34,6 +34,7 @@ QUEUE_CHANGES = 10_000  # changed URLs waiting to be told
 COMPRESSED_FROM = 1_024  # bytes of a body
 COMPRESSED_ASIDE = 131_072  # bytes of a body that are compressed on a thread
 LEVEL = 3
+BEGINNING = 32_768  # bytes of a stored value that have its head, but for a few
 
 _POINTER, _ANSWER = b"V", b"R"  # what a value begins with: the names of Vary, or an answer
 _HEAD = struct.Struct("<1s16s8sQBI")  # kind, epoch, change, number, compressed, bytes of the record
@@ -50,6 +51,16 @@ class Found(NamedTuple):
 NOTHING = Found(None, None)
 
 
+class Order(NamedTuple):
+    """An answer to be written; ``size`` is its body's when it was handed over."""
+
+    entry: Entry
+    ticket: Ticket
+    began: float
+    size: int
+    again: bool
+
+
 class RedisTier:
     """Made from settings that do not change; used from one loop, from :meth:`start` to :meth:`close`."""
 
@@ -60,7 +71,7 @@ class RedisTier:
         self._clock = clock
         self._marks = marks.keys(settings.prefix).marks
         self._changes: dict[bytes, bytes] = {}  # URLs and what is drawn for their change, the oldest first
-        self._answers: deque[tuple[Entry, Ticket, float]] = deque()
+        self._answers: deque[Order] = deque()
         self._waiting = 0  # bytes of those
         self._wake = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
@@ -168,9 +179,9 @@ class RedisTier:
 
     # -- writing ------------------------------------------------------------------------------------------------------
 
-    def put(self, entry: Entry, ticket: Ticket, began: float) -> None:
+    def put(self, entry: Entry, ticket: Ticket, began: float, *, again: bool = False) -> None:
         """Have a whole entry written, soon. ``ticket`` is what :meth:`get` gave before it was fetched, ``began`` the
-        wall time at which that was."""
+        wall time at which that was. ``again``: long after that, so what is there may be newer, and then stays."""
         body = entry.body
         if body is None or len(body) > self.settings.largest or self._lifetime(entry) < 1:
             return
@@ -180,7 +191,7 @@ class RedisTier:
         if full or not self.link.breaker.closed:
             self._puts.inc("dropped")
             return
-        self._answers.append((entry, ticket, began))
+        self._answers.append(Order(entry, ticket, began, len(body), again))
         self._waiting += len(body)
         self._wake.set()
 
@@ -200,9 +211,9 @@ class RedisTier:
                 while self._changes:
                     await self._tell(*next(iter(self._changes.items())))
                 while self._answers and not self._changes:
-                    entry, ticket, began = self._answers.popleft()
-                    self._waiting -= len(entry.body or b"")
-                    await self._store(entry, ticket, began)
+                    order = self._answers.popleft()
+                    self._waiting -= order.size
+                    await self._store(order)
             except UnavailableError:
                 self._puts.inc("dropped", by=len(self._answers))
                 self._answers.clear()
@@ -217,9 +228,14 @@ class RedisTier:
         if self._changes.get(url) == drawn:  # and not again meanwhile
             del self._changes[url]
 
-    async def _store(self, entry: Entry, ticket: Ticket, began: float) -> None:
+    async def _store(self, order: Order) -> None:
         from redis.exceptions import ResponseError
 
+        entry, ticket, began = order.entry, order.ticket, order.began
+        name = self._name(entry.key, entry.variant if entry.vary else None)
+        if order.again and await self._began(name) > began:
+            self._puts.inc("outdated")
+            return
         body, lifetime = entry.body or b"", int(self._lifetime(entry))
         if lifetime < 1:
             return
@@ -242,7 +258,7 @@ class RedisTier:
             pipe = client.pipeline(transaction=False)
             if entry.vary:
                 pipe.set(self._name(entry.key), _POINTER + b"\n".join(entry.vary), ex=int(self.settings.longest))
-            pipe.set(self._name(entry.key, entry.variant if entry.vary else None), value, ex=lifetime)
+            pipe.set(name, value, ex=lifetime)
             try:
                 await pipe.execute()
             except ResponseError as error:  # it is there, but full, or only for reading
@@ -254,6 +270,15 @@ class RedisTier:
         if refused and not self._refused:
             logger.warning("redis does not store: %s; set its maxmemory-policy to one that evicts", refused)
         self._refused = refused
+
+    async def _began(self, name: bytes) -> float:
+        """When the answer that is stored there was asked for; 0 where there is none, or one with too large a head."""
+        value = await self.link.call(lambda client: client.getrange(name, 0, BEGINNING - 1))
+        if len(value) < _HEAD.size:
+            return 0.0
+        size = _HEAD.unpack_from(value)[-1]
+        head = record.unpack(value[_HEAD.size : _HEAD.size + size])
+        return 0.0 if head is None else head.began
 
     def _queued(self) -> list[tuple[tuple[str, ...], float]]:
         return [(("l3",), self._waiting)]

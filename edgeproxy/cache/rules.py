@@ -31,7 +31,7 @@ class Rules(NamedTuple):
 
     def told(self, x: Exchange, status: int, headers: Headers) -> Headers | None:
         """The fields policy goes by for an answer with these; None if the route's rules keep it out."""
-        return self.overrides.fields(x.request, status, targeted.in_force(headers, self.targets))
+        return self.overrides.fields(x.request, status, targeted.in_force(headers, self.targets), made=x.facet != b"")
 
     def terms(self, x: Exchange, status: int, headers: Headers, sent: float, now: float) -> policy.Terms:
         """The terms of an answer to a request that was sent at this wall time and answered at that."""

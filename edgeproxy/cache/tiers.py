@@ -10,8 +10,10 @@ from typing import Any, Final
 
 from edgeproxy.cache import key as cache_key
 from edgeproxy.cache.collapse import Flights, Passing
-from edgeproxy.cache.disk import Disk
+from edgeproxy.cache.disk import ROUNDED, Disk
 from edgeproxy.cache.entry import Entry
+from edgeproxy.cache.improve import Improver
+from edgeproxy.cache.improve import Settings as Improving
 from edgeproxy.cache.marks import Ticket
 from edgeproxy.cache.memory import Memory
 from edgeproxy.cache.no_vary_search import Searches
@@ -22,6 +24,7 @@ from edgeproxy.clock import Clock
 from edgeproxy.http.headers import Headers
 from edgeproxy.http.loops import PSEUDONYM
 from edgeproxy.observe.metrics import Metrics
+from edgeproxy.pipeline.improvement import Improvement
 from edgeproxy.redis.link import Settings
 
 PURGED_WITHIN: Final = (
@@ -31,7 +34,7 @@ PURGED_WITHIN: Final = (
 
 class Tiers:
     """Where stored answers are: shared by all routes of a worker, kept over reloads. ``disk`` is L2 and ``redis`` L3,
-    if they are on."""
+    if they are on; ``improver`` makes better copies, if it may."""
 
     def __init__(self, memory_limit: int, clock: Clock, metrics: Metrics) -> None:
         self.clock = clock
@@ -46,6 +49,7 @@ class Tiers:
         self.passing = Passing(clock.monotonic)
         self.disk: Disk | None = None
         self.redis: RedisTier | None = None
+        self.improver: Improver | None = None
         self._purging: list[Future[int]] = []
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -76,6 +80,18 @@ class Tiers:
         if settings is not None and self.redis is None:
             self.redis = RedisTier(settings, self.purges, self.clock, self._metrics)
             self.redis.start()
+
+    async def use_improver(self, settings: Improving | None) -> None:
+        """Have better copies made so, or none. Who waits for a turn goes on waiting over a change of settings."""
+        if settings is None:
+            improver, self.improver, self.memory.dropped = self.improver, None, None
+            if improver is not None:
+                await improver.close()
+        elif self.improver is None:
+            self.improver = Improver(self, settings, self._metrics)
+            self.memory.dropped = self.improver.forget
+        else:
+            self.improver.use(settings)
 
     def purge(self, purge: Purge) -> int:
         """Forget what a purge matches, or mark it stale, and keep fetches under way from bringing it back.
@@ -124,15 +140,30 @@ class Tiers:
         if self.purges.allows(entry.key, entry.tags, began):
             self.memory.put(entry)
 
-    def whole(self, entry: Entry, began: float, ticket: Ticket | None = None) -> None:
+    def whole(
+        self, entry: Entry, began: float, ticket: Ticket | None = None, improvement: Improvement | None = None
+    ) -> None:
         """Hand an entry on to the tiers behind memory, now that its body is here, or its fields are new. What has no
-        body is left out; L3 takes what was asked for with its ticket."""
+        body is left out; L3 takes what was asked for with its ticket. ``improvement``: how it is made better."""
         if not self.purges.allows(entry.key, entry.tags, began):
             return
         if self.disk is not None:
             self.disk.put(entry, began)
         if self.redis is not None and ticket is not None:
             self.redis.put(entry, ticket, began)
+        if self.improver is not None:
+            if improvement is None:
+                self.improver.renewed(entry, began, ticket)
+            else:
+                self.improver.offer(entry, improvement, began, ticket)
+
+    def improved(self, entry: Entry, began: float, ticket: Ticket | None) -> None:
+        """Hand on an entry of L1 that has a better body now, as stale as it is: no purge but a soft one was about
+        what is still there. Where a tier behind memory has a newer answer, that stays."""
+        if self.disk is not None:
+            self.disk.put(entry, began)
+        if self.redis is not None and ticket is not None:
+            self.redis.put(entry, ticket, began, again=True)
 
     @property
     def below_memory(self) -> bool:
@@ -148,17 +179,22 @@ class Tiers:
         if resource is not None and resource.vary != entry.vary:
             return None  # what L1 has is newer
         if entry.body is not None:
-            self.memory.put(entry)
+            self._promote(entry)
         return entry
 
     def newer(self, entry: Entry, headers: Headers) -> Entry | None:
-        """What another worker has put into L2 since this entry was stored."""
+        """What another worker has put into L2 since this entry was stored: a newer answer, or a better copy of it."""
         found = None if self.disk is None else self.disk.get(entry.key, headers)
-        if found is None or found.base <= entry.base or found.vary != entry.vary:
+        if found is None or not _is_ahead(found, entry):
             return None
         if found.body is not None:
-            self.memory.put(found)
+            self._promote(found)
         return found
+
+    def _promote(self, entry: Entry) -> None:
+        self.memory.put(entry)
+        if self.improver is not None:
+            self.improver.borrow(entry)
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
         """Run a fetch that no client's leaving may cancel."""
@@ -170,5 +206,14 @@ class Tiers:
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.use_improver(None)
         await self.use_redis(None)
         await self.leave_disk()
+
+
+def _is_ahead(found: Entry, entry: Entry) -> bool:
+    """Whether an entry of L2 is to take the place of one of L1."""
+    if found.vary != entry.vary or found.base < entry.base - ROUNDED:
+        return False
+    smaller = found.body is not None and entry.body is not None and len(found.body) < len(entry.body)
+    return smaller or found.base > entry.base + ROUNDED

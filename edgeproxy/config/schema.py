@@ -128,6 +128,20 @@ class DiskConfig(Section):
     """The largest body that is read at once, then kept in memory: 0 to 64MB; larger ones are read piece by piece."""
 
 
+class ImproveConfig(Section):
+    """Better copies of what is kept, made in the background: what was first answered with quickly is made smaller, the
+    most asked for first, and replaced in all tiers."""
+
+    share: Share = Field(0.1, ge=0.001, le=1)
+    """How much of one core it may take in the long run, per worker, at the lowest priority: 0.1% to 100%."""
+    hits: int = Field(2, ge=1, le=1_000_000)
+    """How often an answer must have been asked for again before its better copy is made: 1 to 1000000."""
+    candidates: int = Field(1_000, ge=1, le=10_000)
+    """Most answers that may wait for their turn, per worker: 1 to 10000; past that, one asked for little is left."""
+    size: Size = Field(1_000_000, ge=1_000, le=64_000_000)
+    """The largest body, as it is kept, that is made smaller: 1KB to 64MB."""
+
+
 class CacheConfig(Section):
     """The tiers. What is cached, and for how long, is the cache stage's to say."""
 
@@ -137,6 +151,8 @@ class CacheConfig(Section):
     """The disk tier; `off` by default."""
     redis: Annotated[RedisConfig | None, Off] = None
     """The tier shared by nodes, and the way purges take between them; `off` by default."""
+    improve: Annotated[ImproveConfig | None, Off] = ImproveConfig()
+    """Better copies of what is kept in memory; `off` keeps what was first answered with."""
     pass_tags: bool = False
     """Whether Surrogate-Key and Cache-Tag go on to clients. A node that others have as their origin lets them through;
     what faces clients keeps them to itself."""

@@ -34,10 +34,18 @@ def load_and_build(path: str | Path) -> tuple[Config, Snapshot]:
     text = read_file(path)
     config = load_text(text, str(path))
     clock, metrics = Clock(), Metrics()
-    services = Services(clock, metrics, Tiers(config.cache.memory, clock, metrics), _no_calls)
+    built: list[Snapshot] = []
+    services = Services(
+        clock,
+        metrics,
+        Tiers(config.cache.memory, clock, metrics),
+        _no_calls,
+        route=lambda request: built[0].route(request) if built else None,
+    )
     try:
         _try_certificates(config)
-        return config, compile_config(config, services)
+        built.append(compile_config(config, services))
+        return config, built[0]
     except ConfigErrors as errors:
         raise placed(errors, text, str(path)) from None
 

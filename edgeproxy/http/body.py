@@ -22,12 +22,17 @@ class Body:
     length: int | None = None
     trailers: Headers | None = None
 
+    @property
+    def arriving(self) -> Body:
+        """The body as it comes from the wire, below all that a stage has put before it."""
+        return self
+
     async def read(self) -> bytes:
         """The next chunk, b"" at the end. Raises EdgeError if the body broke off."""
         raise NotImplementedError
 
     def take(self) -> bytes | None:
-        """The rest of the body if all of it is here already, else None."""
+        """The rest of the body if all of it is here already, else None. Raises EdgeError if what is here is no body."""
         return None
 
     def close(self) -> None:
@@ -162,6 +167,24 @@ class Pipe(Body):
     def __repr__(self) -> str:
         state = "closed" if self._closed else "failed" if self._error else "done" if self._done else "open"
         return f"<Pipe {state} {self._size} B waiting>"
+
+
+class Continued(Body):
+    """A body of which the beginning is here already."""
+
+    __slots__ = ("_beginning", "_rest", "length")
+
+    def __init__(self, beginning: bytes, rest: Body) -> None:
+        self._beginning = beginning
+        self._rest = rest
+        self.length = None if rest.length is None else len(beginning) + rest.length
+
+    async def read(self) -> bytes:
+        beginning, self._beginning = self._beginning, b""
+        return beginning or await self._rest.read()
+
+    def close(self) -> None:
+        self._rest.close()
 
 
 class Tunnel(Body):

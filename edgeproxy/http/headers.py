@@ -16,6 +16,20 @@ NAMES_KEPT: Final = 1024
 NAME_LONGEST: Final = 64
 _names: Final[dict[bytes, bytes]] = {}  # names as they were written, and in lower case
 
+# The usual ones of requests and answers. Compiled modules share one object for equal constants, so that looking up a
+# field by a constant finds its name to be the very same object, and nothing has to be compared.
+_USUAL: Final[dict[bytes, bytes]] = {
+    name: name
+    for name in (
+        *(b"accept", b"accept-encoding", b"accept-language", b"accept-ranges", b"age", b"authorization"),
+        *(b"cache-control", b"connection", b"content-encoding", b"content-length", b"content-type", b"cookie"),
+        *(b"date", b"dnt", b"etag", b"expires", b"host", b"if-modified-since", b"if-none-match", b"if-range"),
+        *(b"last-modified", b"origin", b"pragma", b"priority", b"range", b"referer", b"sec-ch-ua"),
+        *(b"sec-ch-ua-mobile", b"sec-ch-ua-platform", b"sec-fetch-dest", b"sec-fetch-mode", b"sec-fetch-site"),
+        *(b"sec-fetch-user", b"server", b"set-cookie", b"upgrade-insecure-requests", b"user-agent", b"vary"),
+    )
+}
+
 _JOINERS: Final[dict[bytes, bytes]] = {b"cookie": b"; ", b"set-cookie": b"\n"}
 
 # RFC 9110 §7.6.1: for one connection only, whatever Connection names beside them.
@@ -49,6 +63,7 @@ def lower_name(name: bytes) -> bytes:
     lower = _names.get(name)
     if lower is None:
         lower = name.lower()
+        lower = _USUAL.get(lower, lower)
         if len(name) <= NAME_LONGEST:
             if len(_names) >= NAMES_KEPT:
                 _names.clear()  # begun anew: a flood of odd names is not to keep the usual ones out
@@ -70,22 +85,12 @@ def from_pairs(pairs: Iterable[tuple[bytes, bytes]]) -> Headers:
 
 def serialize(headers: Headers) -> bytes:
     """The field lines as HTTP/1.1 writes them, each ended by CRLF."""
-    pieces: list[bytes] = []
-    write(headers, pieces)
-    return b"".join(pieces)
-
-
-def write(headers: Headers, pieces: list[bytes]) -> None:
-    """The same, as pieces to be joined with others."""
     if b"set-cookie" in headers:
-        for line in lines(headers):
-            pieces += (b": ".join(line), b"\r\n")
-        return
-    for name, value in headers.items():
-        pieces.append(name)
-        pieces.append(b": ")
-        pieces.append(value)
-        pieces.append(b"\r\n")
+        return b"".join([b"%b: %b\r\n" % (name, value) for name, value in lines(headers)])
+    if len(headers) == 1:  # what most hits add of their own: the request's id
+        for name, value in headers.items():
+            return b"%b: %b\r\n" % (name, value)
+    return b"".join([b"%b: %b\r\n" % (name, value) for name, value in headers.items()])
 
 
 def lines(headers: Headers) -> Iterator[tuple[bytes, bytes]]:

@@ -94,14 +94,16 @@ _types: Final[dict[bytes, bytes]] = {}  # Content-Type values, for answers of on
 
 
 class FieldBlock:
-    """Header fields that never change, with their wire form ready made: what a stored answer is served from."""
+    """Header fields that never change, with their wire form ready made: what a stored answer is served from. ``tags``:
+    what a stored answer is purged by, whether or not its fields say so."""
 
-    __slots__ = ("complete", "content_type", "fields", "seal", "wire")
+    __slots__ = ("complete", "content_type", "fields", "seal", "tags", "wire")
 
     def __init__(self, fields: Headers) -> None:
         self.fields = fields
         self.wire = serialize(fields)
         self.content_type = _shared_type(fields.get(b"content-type", b""))
+        self.tags: tuple[bytes, ...] = ()
         self.seal: object = None  # of the stage that was seen to have set its fields here
         self.complete = b"date" in fields and b"content-length" not in fields  # nothing to add, nothing to leave out
 
@@ -139,11 +141,12 @@ class Response:
         self.stamp = stamp
 
     def get(self, name: bytes, default: bytes | None = None) -> bytes | None:
-        for layer in (self.own, self.stamp.fields, self.shared.fields):
-            value = layer.get(name)
-            if value is not None:
-                return value
-        return default
+        value = self.own.get(name)
+        if value is None:
+            value = self.stamp.fields.get(name)
+            if value is None:
+                value = self.shared.fields.get(name)
+        return default if value is None else value
 
     def set(self, name: bytes, value: bytes) -> None:
         """Set a field in place of what stood there; ``name`` in lower case."""

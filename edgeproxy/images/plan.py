@@ -27,7 +27,9 @@ class Plan(NamedTuple):
     ``blur`` is a radius 0 to 250, ``sharpen`` 0 to 10; ``brightness``, ``contrast``, ``gamma`` and ``saturation`` are
     factors. ``rotate`` is clockwise in degrees, 0, 90, 180 or 270; ``flip`` "", "h", "v" or "hv". ``trim`` takes off
     top, right, bottom and left in pixels of the source, before all else. ``anim``: False takes the first frame alone.
-    ``hurry``: make the quickest good copy; a better one will be asked for later.
+    ``hurry``: make the quickest good copy; a better one will be asked for later. ``ssim``: the structural similarity, 0
+    to 1, that the quality is chosen to reach, at ``quality`` at most; 0 for none. ``baseline``: a JPEG that is shown
+    from top to bottom instead of ever sharper.
     """
 
     width: int = 0
@@ -49,6 +51,8 @@ class Plan(NamedTuple):
     anim: bool = True
     metadata: Metadata = "copyright"
     hurry: bool = False
+    ssim: float = 0.0
+    baseline: bool = False
 
 
 class Bounds(NamedTuple):
@@ -60,6 +64,15 @@ class Bounds(NamedTuple):
     frames: int = 200
     memory: int = 1_000_000_000
     seconds: float = 10.0  # of the wall clock
+
+
+class Craft(NamedTuple):
+    """How pictures are made, whatever their plans. ``quality``: where a plan has none; ``avif_speed``: 0 to 10, without
+    hurry. ``engine``: auto takes libvips where it is installed and can do what is asked for."""
+
+    quality: int = 80
+    avif_speed: int = 6
+    engine: Literal["auto", "pillow", "vips"] = "auto"
 
 
 class Picture(NamedTuple):

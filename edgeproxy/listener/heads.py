@@ -7,7 +7,7 @@ from http import HTTPStatus
 from typing import Final
 
 from edgeproxy.http.dates import format_date
-from edgeproxy.http.headers import Headers, serialize, write
+from edgeproxy.http.headers import Headers, serialize
 from edgeproxy.http.message import Request, Response
 
 _REASONS: Final = {status.value: status.phrase for status in HTTPStatus} | {499: "Client Closed Request"}
@@ -18,13 +18,12 @@ _STATUS_LINES: Final[dict[int, bytes]] = {
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 COPIED: Final = 4096  # bytes of a body that cost less to copy than to hand over apart
 LENGTHS_KEPT: Final = 4096  # a look-up costs a quarter of formatting
-_NO_BODY: Final[frozenset[int]] = frozenset((204, 304))
 _LENGTH_LINES: Final[dict[int, bytes]] = {}
 
 
 def has_body(request: Request, status: int) -> bool:
     """Whether an answer with this status to this request has a body at all (RFC 9112 §6.3)."""
-    return request.method != b"HEAD" and status not in _NO_BODY and status >= 200
+    return status >= 200 and status not in (204, 304) and request.method != b"HEAD"
 
 
 def whole(
@@ -32,24 +31,26 @@ def whole(
 ) -> tuple[bytes, bytes]:
     """An answer that is all here, in two parts to be written one after the other: the head with a small body behind it,
     and a body too large to be copied, else b"". ``wall`` tells wall time in seconds."""
-    status = response.status
-    bodied = status not in _NO_BODY and request.method != b"HEAD"
-    pieces = [_STATUS_LINES.get(status) or _status_line(response)]
-    told = None if bodied else response.get(b"content-length")
-    _write_fields(response, wall, pieces)
+    told = _settle(response, wall)
+    bodied = has_body(request, response.status)
     if bodied:
-        pieces.append(_length_line(len(body)))
-    elif body or (told is not None and status != 204):  # what a GET would have had (RFC 9110 §8.6)
-        pieces.append(b"content-length: %b\r\n" % (told or b"%d" % len(body)))
-    if not keep_alive or request.version != b"1.1":
-        pieces.append(_connection(request, keep_alive))
-    pieces.append(b"\r\n")
-    if not bodied:
-        return b"".join(pieces), b""
-    if len(body) > COPIED:
-        return b"".join(pieces), body
-    pieces.append(body)
-    return b"".join(pieces), b""
+        length = _length_line(len(body))
+    elif body or (told is not None and response.status != 204):  # what a GET would have had (RFC 9110 §8.6)
+        length = b"content-length: %b\r\n" % (told or b"%d" % len(body))
+    else:
+        length = b""
+    connection = _connection(request, keep_alive)
+    copied = body if bodied and len(body) <= COPIED else b""
+    head = b"%b%b%b%b%b%b\r\n%b" % (
+        _status_line(response),
+        response.shared.wire,
+        response.stamp.wire,
+        serialize(response.own),
+        length,
+        connection,
+        copied,
+    )
+    return head, b"" if not bodied or copied else body
 
 
 def streamed(
@@ -57,15 +58,10 @@ def streamed(
 ) -> tuple[bytes, bool]:
     """The head of an answer whose body follows, and whether the body goes in chunks."""
     chunked = length is None and request.version == b"1.1"
-    pieces = [_status_line(response)]
-    _write_fields(response, wall, pieces)
-    pieces.append(_connection(request, keep_alive))
-    if length is not None:
-        pieces.append(_length_line(length))
-    elif chunked:
-        pieces.append(b"transfer-encoding: chunked\r\n")
-    pieces.append(b"\r\n")
-    return b"".join(pieces), chunked
+    _settle(response, wall)
+    framing = b"transfer-encoding: chunked\r\n" if chunked else b"" if length is None else _length_line(length)
+    head = b"%b%b%b%b\r\n" % (_status_line(response), response.wire(), _connection(request, keep_alive), framing)
+    return head, chunked
 
 
 def interim(status: int, fields: Headers) -> bytes:
@@ -83,18 +79,18 @@ def _status_line(response: Response) -> bytes:
     return _STATUS_LINES.get(response.status) or b"HTTP/1.1 %d \r\n" % response.status
 
 
-def _write_fields(response: Response, wall: Callable[[], float], pieces: list[bytes]) -> None:
-    """The answer's field lines, with a Date if there is none (RFC 9110 §6.6.1), and without Content-Length, which the
-    framing writes."""
+def _settle(response: Response, wall: Callable[[], float]) -> bytes | None:
+    """Give an answer a Date if it has none (RFC 9110 §6.6.1), and take out its Content-Length, which framing writes;
+    returns what that was."""
+    own = response.own
+    if response.shared.complete and b"content-length" not in own:
+        return None
+    told = response.get(b"content-length")
+    response.drop(b"content-length")
     own, shared = response.own, response.shared
-    if b"content-length" in own or not shared.complete:
-        response.drop(b"content-length")
-        own, shared = response.own, response.shared
-        if b"date" not in own and b"date" not in shared.fields:
-            own[b"date"] = format_date(wall())
-    pieces.append(shared.wire)
-    pieces.append(response.stamp.wire)
-    write(own, pieces)
+    if b"date" not in own and b"date" not in shared.fields:
+        own[b"date"] = format_date(wall())
+    return told
 
 
 def _length_line(length: int) -> bytes:

@@ -195,8 +195,8 @@ class Http1Connection(Requests):
         """Whether the connection serves on after ``x``, whose answer is about to be written."""
         if self._last is None and self._body is None and not self._server.draining:
             return True
-        body = self._body
-        if body is not None and body is x.request.body:
+        body, own = self._body, x.request.body
+        if body is not None and own is not None and body is own.arriving:
             # Answered before the body is all here: read over a small rest, else close (RFC 9112 §9.6).
             rest = None if body.length is None else body.length - self._body_size
             if body.awaited or rest is None or rest > UNREAD_LIMIT:

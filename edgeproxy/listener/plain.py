@@ -26,7 +26,7 @@ WINDOW: Final = 256  # bytes behind the request line by which beginnings are fou
 ALIKE_MOST: Final = 8  # beginnings with the same window
 
 # RFC 9112 §3 and §5, narrowed: origin-form, one SP, no obs-fold, no obs-text in the target.
-_REQUEST_LINE: Final = re.compile(rb"(GET|HEAD) (/[!-~]*) HTTP/1\.1\r\n")
+_REQUEST_LINE: Final = re.compile(rb"(GET|HEAD) (/[!-~]*) HTTP/1\.1\r")  # its LF is cut off
 _BLANK: Final = 0x20
 _COLON: Final = 0x3A
 _CR: Final = 0x0D
@@ -94,21 +94,19 @@ class Reader:
         """Read one head into ``fields``, which are empty; None if it is not plain, whatever they hold then."""
         if not data.endswith(b"\r\n\r\n"):
             return None
-        start = data.find(b"\n") + 1
-        line = data[:start]
+        line, _, rest = data.partition(b"\n")
         first = self._request_lines.get(line) or self._learn_first(line)
         if first is None:
             return None
-        alike = self._beginnings.get(data[start : start + WINDOW])
-        at = start
+        alike = self._beginnings.get(rest[:WINDOW])
         if alike is not None:
             for beginning in alike:
-                if data[start : start + beginning.size] == beginning.sent:
+                if rest.startswith(beginning.sent):
                     fields.update(beginning.fields)
-                    at = start + beginning.size
+                    rest = rest[beginning.size :]
                     break
-        count = len(fields)
-        lines = data[at:].split(b"\n")  # each keeps its CR, without which it is not a line
+        begun = count = len(fields)
+        lines = rest.split(b"\n")  # each keeps its CR, without which it is not a line
         known = self._lines
         new = -1  # the first line that was not known
         for index in range(len(lines) - 2):  # but for what follows the last two line ends
@@ -130,7 +128,7 @@ class Reader:
             count += 1
         if len(fields) != count:
             return None
-        if at == start and len(data) - start > WINDOW:
+        if not begun and len(rest) > WINDOW:
             self._begin(lines if new < 0 else lines[:new])
         return first
 

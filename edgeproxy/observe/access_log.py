@@ -16,6 +16,7 @@ from edgeproxy.observe.analytics import cache_label
 from edgeproxy.observe.metrics import Metrics
 from edgeproxy.observe.redact import SENSITIVE, redactor
 from edgeproxy.observe.sink import Sink
+from edgeproxy.pipeline.memo import Memo
 
 if TYPE_CHECKING:
     from edgeproxy.pipeline.exchange import Exchange
@@ -34,7 +35,9 @@ _CUT: Final = "..."
 _MEMO: Final = 4096
 _MEMO_VALUE: Final = 512
 
-_MILLISECONDS: Final = tuple(f"{number:03d}" for number in range(1000))  # a look-up is a third of formatting
+# A look-up is a third of formatting.
+_MILLISECONDS: Final[list[bytes]] = [b"%03d" % number for number in range(1000)]
+_numbers: Final[dict[int, bytes]] = {}
 _MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
@@ -64,7 +67,7 @@ def formatter(format: Literal["json", "combined"], sensitive: Iterable[str] = SE
 
 
 def _json_lines(redact: Callable[[bytes], bytes]) -> Lines:
-    quote = encode_basestring_ascii
+    clients: Memo[str, bytes] = Memo(_json_quoted, _MEMO, longest=_MEMO_VALUE)
     targets = _Escaped(_json_text, _TARGET, redact)
     referers = _Escaped(_json_text, _REFERER, redact)
     agents = _Escaped(_json_text, _AGENT)
@@ -72,34 +75,36 @@ def _json_lines(redact: Callable[[bytes], bytes]) -> Lines:
     names = _Escaped(_json_text, _NAME)
     words = _Escaped(_json_text, _WORD)
 
-    def common(x: Exchange) -> tuple[str, str]:
+    def common(x: Exchange) -> tuple[bytes, bytes]:
         """The two pieces of a line that many exchanges of a batch share."""
         request = x.request
-        before = f',"method":"{words.of(request.method)}","scheme":"{words.of(request.scheme)}"'
-        after = (
-            f',"version":"{words.of(request.version)}","status":{x.status}'
-            f',"route":{quote(x.route.name[:_OWN])},"cache":"{cache_label(x.verdict)}"'
+        before = b',"method":"%b","scheme":"%b"' % (words.of(request.method), words.of(request.scheme))
+        after = b',"version":"%b","status":%b,"route":%b,"cache":"%b"' % (
+            words.of(request.version),
+            _number(x.status),
+            _json_quoted(x.route.name[:_OWN]),
+            cache_label(x.verdict).encode("ascii"),
         )
-        for name, value in (("endpoint", x.endpoint), ("error", x.error), ("tags", ",".join(x.tags))):
+        for name, value in ((b"endpoint", x.endpoint), (b"error", x.error), (b"tags", ",".join(x.tags))):
             if value:
-                after += f',"{name}":{quote(value[:_OWN])}'
-        for name, value in (("country", x.place.country), ("agent", x.agent), ("identity", x.identity)):
+                after += b',"%b":%b' % (name, _json_quoted(value[:_OWN]))
+        for name, value in ((b"country", x.place.country), (b"agent", x.agent), (b"identity", x.identity)):
             if value:
-                after += f',"{name}":"{names.of(_encoded(value))}"'
+                after += b',"%b":"%b"' % (name, names.of(_encoded(value)))
         if x.score:
-            after += f',"score":{x.score}'
+            after += b',"score":%b' % _number(x.score)
         return before, after
 
     def lines(records: Sequence[Exchange], offset: float) -> bytes:
-        out: list[str] = []
-        shared: dict[tuple[object, ...], tuple[str, str]] = {}
-        second, stamp = -1, ""
+        out: list[bytes] = []
+        shared: dict[tuple[object, ...], tuple[bytes, bytes]] = {}
+        second, stamp = -1, b""
         for x in records:
             request, ended = x.request, x.ended
             wall = ended + offset
             if wall - second >= 1:  # records are in the order they ended in
                 second = int(wall)
-                stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
+                stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second)).encode("ascii")
             key = (
                 *(request.method, request.scheme, request.version),
                 *(x.status, x.verdict, x.route.name, x.endpoint, x.error, x.tags),
@@ -110,19 +115,30 @@ def _json_lines(redact: Callable[[bytes], bytes]) -> Lines:
                 pieces = shared[key] = common(x)
             fields = request.headers
             out.append(
-                f'{{"time":"{stamp}.{_MILLISECONDS[int((wall - second) * 1000)]}Z"'
-                f',"client":{quote(x.client)}{pieces[0]}'
-                f',"host":"{hosts.of(request.host)}","target":"{targets.of(x.asked or request.target)}"{pieces[1]}'
-                f',"bytes":{x.sent},"duration":{ended - x.started:.6f},"id":{quote(x.id[:_ID].decode("latin-1"))}'
-                f',"referer":"{referers.of(fields.get(b"referer", b""))}"'
-                f',"user_agent":"{agents.of(fields.get(b"user-agent", b""))}"}}\n'
+                b'{"time":"%b.%bZ","client":%b%b,"host":"%b","target":"%b"%b,"bytes":%b,"duration":%b,"id":%b'
+                b',"referer":"%b","user_agent":"%b"}\n'
+                % (
+                    stamp,
+                    _MILLISECONDS[int((wall - second) * 1000)],
+                    clients[x.client],
+                    pieces[0],
+                    hosts.of(request.host),
+                    targets.of(x.asked or request.target),
+                    pieces[1],
+                    _number(x.sent),
+                    f"{ended - x.started:.6f}".encode("ascii"),
+                    _json_quoted(x.id[:_ID].decode("latin-1")),
+                    referers.of(fields.get(b"referer", b"")),
+                    agents.of(fields.get(b"user-agent", b"")),
+                )
             )
-        return "".join(out).encode("ascii")
+        return b"".join(out)
 
     return lines
 
 
 def _combined_lines(redact: Callable[[bytes], bytes]) -> Lines:
+    clients: Memo[str, bytes] = Memo(_ascii, _MEMO, longest=_MEMO_VALUE)
     targets = _Escaped(_combined_text, _TARGET, redact)
     referers = _Escaped(_combined_text, _REFERER, redact)
     agents = _Escaped(_combined_text, _AGENT)
@@ -130,25 +146,35 @@ def _combined_lines(redact: Callable[[bytes], bytes]) -> Lines:
     words = _Escaped(_combined_text, _WORD)
 
     def lines(records: Sequence[Exchange], offset: float) -> bytes:
-        out: list[str] = []
-        second, stamp = -1, ""
+        out: list[bytes] = []
+        second, stamp = -1, b""
+        status, told = 200, b"200"
         for x in records:
             wall = x.ended + offset
             if wall - second >= 1 or wall < second:
                 second = int(wall)
                 now = time.gmtime(second)
-                stamp = time.strftime(f' [%d/{_MONTHS[now.tm_mon - 1]}/%Y:%H:%M:%S +0000] "', now)
+                stamp = time.strftime(f' [%d/{_MONTHS[now.tm_mon - 1]}/%Y:%H:%M:%S +0000] "', now).encode("ascii")
+            if x.status != status:
+                status, told = x.status, _number(x.status)
             request = x.request
             fields = request.headers
-            method = "GET" if request.method == b"GET" else words.of(request.method)
-            version = "1.1" if request.version == b"1.1" else words.of(request.version)
-            user = users.of(_encoded(x.identity)) if x.identity else "-"
             out.append(
-                f'{x.client or "unix:"} - {user}{stamp}{method} {targets.of(x.asked or request.target)} HTTP/{version}"'
-                f' {x.status} {x.sent} "{referers.of(fields.get(b"referer", b"-"))}"'
-                f' "{agents.of(fields.get(b"user-agent", b"-"))}"\n'
+                b'%b - %b%b%b %b HTTP/%b" %b %b "%b" "%b"\n'
+                % (
+                    clients[x.client or "unix:"],
+                    users.of(_encoded(x.identity)) if x.identity else b"-",
+                    stamp,
+                    b"GET" if request.method == b"GET" else words.of(request.method),
+                    targets.of(x.asked or request.target),
+                    b"1.1" if request.version == b"1.1" else words.of(request.version),
+                    told,
+                    _number(x.sent),
+                    referers.of(fields.get(b"referer", b"-")),
+                    agents.of(fields.get(b"user-agent", b"-")),
+                )
             )
-        return "".join(out).encode("ascii", "replace")
+        return b"".join(out)
 
     return lines
 
@@ -174,15 +200,32 @@ def _encoded(text: str) -> bytes:
     return text.encode("utf-8", "backslashreplace")
 
 
+def _json_quoted(text: str) -> bytes:
+    return encode_basestring_ascii(text).encode("ascii")
+
+
+def _ascii(text: str) -> bytes:
+    return text.encode("ascii", "replace")
+
+
+def _number(value: int) -> bytes:
+    digits = _numbers.get(value)
+    if digits is None:
+        digits = b"%d" % value
+        if len(_numbers) < _MEMO:
+            _numbers[value] = digits
+    return digits
+
+
 class _Escaped:
-    """From a value to ``text`` of it after ``redact``, cut so that it takes ``width`` characters at most.
+    """From a value to ``text`` of it after ``redact``, in ASCII, cut so that it takes ``width`` bytes at most.
 
     Remembers the usual values, for agents, hosts and targets repeat; long ones are not kept and the number is bounded,
     so that the memory stays small whoever calls.
     """
 
     def __init__(self, text: Escape, width: int, redact: Callable[[bytes], bytes] | None = None) -> None:
-        self._known: dict[bytes, str] = {}
+        self._known: dict[bytes, bytes] = {}
         self._text = text
         self._width = width
         self._redact = redact
@@ -190,12 +233,14 @@ class _Escaped:
     def __len__(self) -> int:
         return len(self._known)
 
-    def of(self, value: bytes) -> str:
+    def of(self, value: bytes) -> bytes:
         known = self._known.get(value)
         return self._learn(value) if known is None else known
 
-    def _learn(self, value: bytes) -> str:
-        escaped = self._escape(value if self._redact is None else self._redact(value))
+    def _learn(self, value: bytes) -> bytes:
+        escaped = self._escape(value if self._redact is None else self._redact(value)).encode("ascii")
+        if escaped == value:
+            escaped = value  # one object less to keep, and to fetch from memory at every line
         if len(value) <= _MEMO_VALUE:
             if len(self._known) >= _MEMO:
                 self._known.clear()

@@ -76,20 +76,28 @@ class Counter:
         self.help = help
         self.labels = labels
         self.limit = limit
-        self._values: dict[Labels, float] = {} if labels else {(): 0}
+        self._values: dict[Labels, list[float]] = {} if labels else {(): [0]}
 
     def inc(self, *labels: str, by: float = 1) -> None:
         try:
-            self._values[labels] += by
+            self._values[labels][0] += by
         except KeyError:
+            self.cell(*labels)[0] += by
+
+    def cell(self, *labels: str) -> list[float]:
+        """The live number of one label set, in a list of its own, for whoever counts at every request."""
+        cell = self._values.get(labels)
+        if cell is None:
             labels = _bounded(self, labels, self._values)
-            self._values[labels] = self._values.get(labels, 0) + by
+            cell = self._values.setdefault(labels, [0])
+        return cell
 
     def value(self, *labels: str) -> float:
-        return self._values.get(labels, 0)
+        cell = self._values.get(labels)
+        return 0 if cell is None else cell[0]
 
     def dump(self) -> Family:
-        series = [(list(labels), [value]) for labels, value in self._values.items()]
+        series = [(list(labels), list(cell)) for labels, cell in self._values.items()]
         return _family(self, "counter", series)
 
     def __repr__(self) -> str:

@@ -36,6 +36,7 @@ class Place(NamedTuple):
 
 
 NOWHERE: Final = Place()
+NOTHING: Final[frozenset[bytes]] = frozenset()
 
 
 class Peer(NamedTuple):
@@ -108,7 +109,7 @@ class Exchange:
     aside: bool = False
     asked: bytes = b""
     facet: bytes = b""
-    settled: frozenset[bytes] = frozenset()
+    settled: frozenset[bytes] = NOTHING
     keep: bool = True
     improvement: Improvement | None = None
     tags: tuple[str, ...] = ()

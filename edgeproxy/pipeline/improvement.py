@@ -18,10 +18,11 @@ class Better(NamedTuple):
 class Improvement:
     """How one kept answer is made better. Held for as long as the answer waits for its turn, so it is small."""
 
-    async def prepare(self, body: bytes, headers: Headers) -> Callable[[], Better | None] | None:
+    async def prepare(self, body: bytes, headers: Headers) -> Better | Callable[[], Better | None] | None:
         """What has to run aside, for an answer kept with this body and these fields; None if there is nothing to gain.
 
         Called on the loop; the function it gives runs on a thread of the lowest priority and must not touch the loop.
-        None from that: what is kept is as good. Raises whatever it likes, which ends this attempt alone.
+        None from that: what is kept is as good. Work that runs in a process of its own is awaited here, and gives the
+        better copy itself. Raises whatever it likes, which ends this attempt alone.
         """
         raise NotImplementedError

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import uvloop
 
 from edgeproxy.cache.disk_environment import note_faults
+from edgeproxy.cache.improve import Settings as Improving
 from edgeproxy.cache.purge import from_json as purge_from_json
 from edgeproxy.cache.tiers import Tiers
 from edgeproxy.clock import Clock
@@ -261,6 +262,7 @@ class Worker:
             await tiers.leave_disk()
         else:
             await _use_disk(tiers, cache.disk)
+        await tiers.use_improver(_improving(config))
 
     def _route(self, request: Request) -> Route | None:
         return None if self._server is None else self._server.snapshot.route(request)
@@ -283,6 +285,14 @@ async def _use_disk(tiers: Tiers, config: DiskConfig) -> None:
     except OSError:
         pass  # the tier itself says what is wrong there
     await tiers.use_disk(folder, config.size, config.inline)
+
+
+def _improving(config: Config) -> Improving | None:
+    improve = config.cache.improve
+    if improve is None:
+        return None
+    shared = config.cache.disk is not None and config.worker_count > 1
+    return Improving(improve.share, improve.candidates, improve.hits, improve.size, shared)
 
 
 def _resident() -> int:

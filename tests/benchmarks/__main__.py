@@ -71,9 +71,8 @@ def _profile(session: Session, rows: Sequence[Row]) -> int:
     for row in rows:
         _say(f"{row.name}: profile of edgeproxy")
         output = Path(tempfile.gettempdir()) / f"edgeproxy-profile-{row.key}"
-        work = session.load(row)
         with session.servers(row) as (ours, _):
-            session.warm(ours, row, work)
+            work = session.warm(ours, row, session.settle(ours, row))
             print(profiling.profile(ours, work, session.seconds, output))
     return 0
 

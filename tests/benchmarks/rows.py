@@ -6,7 +6,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from tests.benchmarks.measure import Sample
-from tests.benchmarks.servers import Edgeproxy, EdgeproxyDisk, Nginx, Server, Varnish
+from tests.benchmarks.servers import (
+    Edgeproxy,
+    EdgeproxyBetter,
+    EdgeproxyDisk,
+    EdgeproxyPictures,
+    Nginx,
+    Server,
+    Varnish,
+)
 from tests.benchmarks.stats import Target
 
 
@@ -40,7 +48,8 @@ class Row:
     """One line of the report: the same load on ours and on the peer, in turns.
 
     ``prefix`` is the origin's location asked, ``size`` the body there in bytes. ``cached``: every request must be a hit
-    (the origin sees none), otherwise every one a miss (the origin sees all).
+    (the origin sees none), otherwise every one a miss (the origin sees all). ``twin``: the peer is asked there instead,
+    for a body of as many bytes as ours has kept in the end, which the origin has in that form.
     """
 
     key: str
@@ -57,6 +66,7 @@ class Row:
     urls: int = 1000
     connections: int = 64
     workers: int = 1
+    twin: str = ""
 
 
 KIB = 1024
@@ -66,6 +76,7 @@ NGINX_PASS = Peer("nginx proxy_pass", Nginx)
 VARNISH = Peer("Varnish, varnishncsa counted", Varnish)
 VARNISHD = Peer("Varnish, varnishncsa not counted", Varnish, parts=("varnishd",))
 ONE_WORKER = Peer("edgeproxy, one worker", Edgeproxy)
+AS_IT_CAME = Peer("edgeproxy, hits on as many bytes kept as they came", Edgeproxy)
 
 ROWS: tuple[Row, ...] = (
     Row("hit-1k-nginx", "L1 hit, 1 KiB", NGINX, "/1k/", KIB, Target(1.0, 0.8)),
@@ -99,5 +110,27 @@ ROWS: tuple[Row, ...] = (
         unit="requests/s of capacity",
         value=capacity,
         workers=2,
+    ),
+    Row(
+        "compressed",
+        "L1 hit on a page compressed here",
+        AS_IT_CAME,
+        "/page/",
+        0,
+        Target(1.05, 1.0),
+        ours=EdgeproxyBetter,
+        urls=100,
+        twin="/twin/",
+    ),
+    Row(
+        "picture",
+        "L1 hit on a picture made into AVIF here",
+        AS_IT_CAME,
+        "/photo/",
+        0,
+        Target(1.05, 1.0),
+        ours=EdgeproxyPictures,
+        urls=20,
+        twin="/twin/",
     ),
 )

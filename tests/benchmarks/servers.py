@@ -11,6 +11,7 @@ import string
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -183,8 +184,12 @@ class Edgeproxy(Server):
     def commands(self, config: Path) -> dict[str, list[str]]:
         return {"edgeproxy": [EDGEPROXY, "run", "-c", str(config)]}
 
+    def __init__(self, work: Path, *, origin_port: int = 0, workers: int = 1, core: str = SERVER_CORE) -> None:
+        super().__init__(work, origin_port=origin_port, workers=workers, core=core)
+        self.admin_port = free_port()
+
     def values(self) -> dict[str, object]:
-        return super().values() | {"admin_port": free_port(), "cache": "{memory: 256MB}"}
+        return super().values() | {"admin_port": self.admin_port, "cache": "{memory: 256MB}", "images": "off"}
 
     @staticmethod
     def verdict(fields: Mapping[str, str]) -> str:
@@ -203,6 +208,30 @@ class EdgeproxyDisk(Edgeproxy):
     @staticmethod
     def verdict(fields: Mapping[str, str]) -> str:
         return "hit" if {"hit", "detail=l2"} <= set(_said(fields)) else "miss"
+
+
+class EdgeproxyBetter(Edgeproxy):
+    """The same with all its time for better copies, and of whatever is asked for again."""
+
+    name = "edgeproxy-better"
+
+    def values(self) -> dict[str, object]:
+        return super().values() | {"cache": "{memory: 256MB, improve: {share: 100%, hits: 1}}"}
+
+    def waiting(self) -> int:
+        """Kept answers that a better copy may still be made of."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.admin_port}/metrics", timeout=10) as answer:
+            lines = answer.read().decode().splitlines()
+        return next(int(float(line.split()[1])) for line in lines if line.startswith("edgeproxy_improvements_waiting "))
+
+
+class EdgeproxyPictures(EdgeproxyBetter):
+    """The same, giving each browser pictures in the format it reads best."""
+
+    name = "edgeproxy-pictures"
+
+    def values(self) -> dict[str, object]:
+        return super().values() | {"images": "{auto: true}"}
 
 
 class Nginx(Server):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import random
 import string
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,12 +15,14 @@ from tests.benchmarks.errors import BenchmarkError
 from tests.benchmarks.load import Load
 from tests.benchmarks.measure import Expected, Sample, await_log, measure
 from tests.benchmarks.rows import Row
-from tests.benchmarks.servers import ETAG, OriginServer, Server
+from tests.benchmarks.servers import ETAG, EdgeproxyBetter, OriginServer, Server
 from tests.benchmarks.stats import Ratio
+from tests.support import pictures
 
 HEADS = 8192
 WARM_SECONDS = 1.0  # times the workers squared: each of them has to meet every URL by chance
 WARM_RUNS = 10
+SETTLE_SECONDS = 120.0  # for the better copies of a row's answers
 STREAM_BYTES = 100_000_000
 BOTH_CORES = "0,1"
 
@@ -51,6 +54,8 @@ class Session:
         root.mkdir()
         (root / "1k.webp").write_bytes(body_1k)
         (root / "16k.webp").write_bytes(_body(16 * 1024))
+        (root / "page.html").write_bytes(_page(32 * 1024))
+        (root / "photo.jpg").write_bytes(pictures.encode(pictures.photo(480, 320), quality=88))
         with (root / "100m.webp").open("wb") as file:
             block = _body(1_000_000)
             for _ in range(STREAM_BYTES // len(block)):
@@ -58,15 +63,15 @@ class Session:
 
     def run(self, row: Row) -> Outcome:
         """Measure a row. Raises BenchmarkError when a figure cannot be trusted; nothing is left out."""
-        work = self.load(row)
-        expected = Expected(size=row.size, cached=row.cached, connections=row.connections)
         ours, peer = [], []
         with self.servers(row) as (our_server, peer_server):
-            for server in (our_server, peer_server):
-                self.warm(server, row, work)
+            size = self.settle(our_server, row)
+            expected = Expected(size=size, cached=row.cached, connections=row.connections)
+            our_work = self.warm(our_server, row, size)
+            peer_work = self.warm(peer_server, row, size, row.twin)
             for pair in range(self.pairs):
-                ours.append(measure(our_server, self.origin, work, expected, self.seconds))
-                peer.append(measure(peer_server, self.origin, work, expected, self.seconds))
+                ours.append(measure(our_server, self.origin, our_work, expected, self.seconds))
+                peer.append(measure(peer_server, self.origin, peer_work, expected, self.seconds))
                 a, b = row.value(ours[-1], ()), row.value(peer[-1], row.peer.parts)
                 self.say(f"  {row.key} {pair + 1}/{self.pairs}: {a:.2f} against {b:.2f}, ratio {a / b:.3f}")
         ratio = Ratio.of([row.value(s, ()) for s in ours], [row.value(s, row.peer.parts) for s in peer])
@@ -87,16 +92,38 @@ class Session:
             return kind(self.work, origin_port=self.origin.port, workers=workers, core=BOTH_CORES)
         return kind(self.work, origin_port=self.origin.port)
 
-    def load(self, row: Row) -> Load:
+    def load(self, row: Row, prefix: str) -> Load:
         """The row's heads, written out."""
-        path = self.work / f"{row.key}.heads"
+        path = self.work / f"{row.key}{prefix.replace('/', '-')}.heads"
         etag = f'"{ETAG}"' if row.conditional else ""
-        heads.write(path, heads.heads(heads.urls(row.prefix, row.urls), HEADS, etag=etag))
+        heads.write(path, heads.heads(heads.urls(prefix, row.urls), HEADS, etag=etag))
         return Load(path, row.connections)
 
-    def warm(self, server: Server, row: Row, work: Load) -> None:
-        """Ask each URL once, load until a whole run asks the origin nothing more, then check one more answer."""
-        paths = heads.urls(row.prefix, row.urls)
+    def settle(self, server: Server, row: Row) -> int:
+        """The bytes of body that answers have. Those with better copies are asked for until no more are made; then the
+        twin gets as many. Raises BenchmarkError where browsers get bodies of different sizes."""
+        if not isinstance(server, EdgeproxyBetter):
+            return row.size
+        deadline = time.monotonic() + SETTLE_SECONDS
+        asked = [(path, fields) for path in heads.urls(row.prefix, row.urls) for fields in (_FIELDS, _FIELDS_OF_SAFARI)]
+        while True:
+            sizes = {len(server.get(path, fields).body) for path, fields in asked}
+            if len(sizes) == 1 and not server.waiting():
+                break
+            if time.monotonic() > deadline:
+                raise BenchmarkError(
+                    f"{row.prefix} is answered with {sorted(sizes)} bytes, {server.waiting()} to improve"
+                )
+        (size,) = sizes
+        (self.work / "origin" / "twin.webp").write_bytes(_body(size))
+        return size
+
+    def warm(self, server: Server, row: Row, size: int, prefix: str = "") -> Load:
+        """Ask each URL once, load until a whole run asks the origin nothing more, then check one more answer: ``size``
+        bytes long, at the row's prefix or another one. Returns the load."""
+        prefix = prefix or row.prefix
+        work = self.load(row, prefix)
+        paths = heads.urls(prefix, row.urls)
         if row.cached:
             for path in paths:
                 server.get(path, _FIELDS)
@@ -114,9 +141,10 @@ class Session:
         answer = server.get(paths[0], fields)
         status, verdict = (304 if row.conditional else 200), ("hit" if row.cached else "miss")
         got = (answer.status, len(answer.body), server.verdict(answer.fields))
-        if got != (wanted := (status, row.size, verdict)):
-            raise BenchmarkError(f"{server.name} answered {row.prefix} with {got}, not {wanted} (status, bytes, cache)")
+        if got != (wanted := (status, size, verdict)):
+            raise BenchmarkError(f"{server.name} answered {prefix} with {got}, not {wanted} (status, bytes, cache)")
         await_log(server, answered)  # a line kept back would be counted as the first measurement's
+        return work
 
 
 _FIELDS = {
@@ -126,6 +154,15 @@ _FIELDS = {
     "Accept-Language": "en",
     "Accept-Encoding": "gzip, deflate, br, zstd",
 }
+_FIELDS_OF_SAFARI = _FIELDS | {"Accept": "image/webp,image/avif,*/*", "Accept-Encoding": "gzip, deflate, br"}
+
+
+def _page(size: int) -> bytes:
+    """Text of so many bytes, whose words are drawn as unevenly as those of a language."""
+    rng = random.Random(size)
+    words = ["".join(rng.choices(string.ascii_lowercase, k=rng.randint(2, 10))) for _ in range(2_000)]
+    drawn = rng.choices(words, cum_weights=heads.zipf_weights(len(words), 1.0), k=size)
+    return " ".join(drawn).encode()[:size]
 
 
 def _body(size: int) -> bytes:

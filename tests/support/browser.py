@@ -41,11 +41,15 @@ def chromium() -> str | None:
 
 
 class Page:
-    """One tab. ``complaints`` collects what a developer would see in red or yellow: console, log, failed loads."""
+    """One tab. ``complaints`` collects what a developer would see in red or yellow: console, log, failed loads;
+    ``transferred`` the bytes that came over the wire for a URL the first time it was asked for: of its body as it was
+    coded, and heads included."""
 
     def __init__(self, socket: aiohttp.ClientWebSocketResponse) -> None:
         self.complaints: list[str] = []
         self.responses: dict[str, dict[str, Any]] = {}
+        self.transferred: dict[str, tuple[int, int]] = {}
+        self._loading: dict[str, tuple[str, int]] = {}
         self._socket = socket
         self._answers: dict[int, asyncio.Future[dict[str, Any]]] = {}
         self._loaded = asyncio.Event()
@@ -142,6 +146,12 @@ class Page:
                 self.complaints.append(f"network: {params['errorText']} {params.get('type')}")
             case "Network.responseReceived":
                 self.responses[params["response"]["url"]] = params["response"]
+                heads = int(params["response"]["encodedDataLength"])
+                self._loading[params["requestId"]] = params["response"]["url"], heads
+            case "Network.loadingFinished" if params["requestId"] in self._loading:
+                url, heads = self._loading.pop(params["requestId"])
+                came = int(params["encodedDataLength"])
+                self.transferred.setdefault(url, (came - heads, came))
 
 
 @asynccontextmanager

@@ -10,6 +10,7 @@ from edgeproxy.cache.disk_layout import (
     LONGEST,
     PAGE,
     PIECE,
+    SELECTORS,
     VARIANT,
     body_cost,
     chunk_cost,
@@ -19,7 +20,6 @@ from edgeproxy.cache.disk_layout import (
     piece_key,
     pieces_of,
     place,
-    select_by,
     tag_of,
     variant_of,
 )
@@ -79,5 +79,5 @@ def test_a_head_costs_what_its_rows_cost() -> None:
 
 
 def test_names_of_fields_select_variants() -> None:
-    assert select_by(b"")({b"accept": b"a"}) == b""
-    assert select_by(b"accept,x-b")({b"accept": b"a"}) == b"=a\n-"
+    assert SELECTORS[b""]({b"accept": b"a"}) == b""
+    assert SELECTORS[b"accept,x-b"]({b"accept": b"a"}) == b"=a\n-"

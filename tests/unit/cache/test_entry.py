@@ -37,6 +37,15 @@ def test_cache_status_begins_with_what_caches_before_this_one_said(entry: Make) 
     assert entry({b"cache-status": b"shield; hit"}).said == b"shield; hit, edgeproxy; "
 
 
+def test_the_names_it_is_purged_by_go_with_its_fields_also_when_those_are_renewed(entry: Make) -> None:
+    stored = entry({b"etag": b'"1"'}, tags=(b"a",))
+    assert stored.fields.tags == (b"a",)
+    stored.tags = (b"b",)
+    stored.renew({b"etag": b'"1"'}, stored.terms, NOW)
+    stored.expire(NOW + 1)
+    assert stored.fields.tags == (b"b",)
+
+
 def test_age_counts_from_when_the_origin_made_it(entry: Make) -> None:
     stored = entry(initial_age=10.0)
     assert [stored.age(NOW + after) for after in (-20, 0, 5)] == [0, 10, 15]

@@ -6,9 +6,9 @@ import asyncio
 
 import pytest
 
-from edgeproxy.cache.fill import Continued, Fill, Slice
+from edgeproxy.cache.fill import Fill, Slice
 from edgeproxy.errors import EdgeError, Kind
-from edgeproxy.http.body import HIGH_WATER, Pipe
+from edgeproxy.http.body import HIGH_WATER
 
 
 async def drain(reader: object) -> bytes:
@@ -107,13 +107,3 @@ async def test_a_slice_of_a_broken_body_breaks_off() -> None:
     fill.fail(EdgeError(Kind.RESPONSE_INCOMPLETE, "origin"))
     with pytest.raises(EdgeError):
         await part.read()
-
-
-async def test_a_body_goes_on_behind_its_beginning() -> None:
-    rest = Pipe(3)
-    body = Continued(b"0123", rest)
-    rest.feed(b"456")
-    rest.finish()
-    assert (body.length, body.take()) == (7, None)
-    assert await drain(body) == b"0123456"
-    assert Continued(b"0", Pipe()).length is None

@@ -53,6 +53,13 @@ def test_who_somebody_proved_to_be_counts_like_authorization() -> None:
     assert rules().allowed(x, 200, {b"cache-control": b"public, max-age=60"})
 
 
+def test_a_form_that_a_stage_has_made_need_not_be_what_its_path_says() -> None:
+    x, facts = exchange(b"/a.jpg"), {b"content-type": b"application/json", b"cache-control": b"max-age=60"}
+    assert not rules().allowed(x, 200, facts)
+    x.facet = b"f=json"
+    assert rules().allowed(x, 200, facts)
+
+
 def test_the_target_list_is_configurable() -> None:
     told = {b"cache-control": b"no-store", b"cdn-cache-control": b"max-age=60", b"x-cache-control": b"max-age=90"}
     assert not rules(targets=()).allowed(exchange(), 200, told)

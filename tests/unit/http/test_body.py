@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from edgeproxy.errors import EdgeError, Kind
-from edgeproxy.http.body import HIGH_WATER, Pipe
+from edgeproxy.http.body import HIGH_WATER, Continued, Pipe
 
 
 async def test_a_whole_body_is_taken_without_waiting() -> None:
@@ -70,3 +70,13 @@ async def test_closing_at_the_end_is_harmless() -> None:
     pipe.finish()
     pipe.close()
     assert calls == []
+
+
+async def test_a_body_goes_on_behind_its_beginning() -> None:
+    rest = Pipe(3)
+    body = Continued(b"0123", rest)
+    rest.feed(b"456")
+    rest.finish()
+    assert (body.length, body.take()) == (7, None)
+    assert [await body.read(), await body.read(), await body.read()] == [b"0123", b"456", b""]
+    assert Continued(b"0", Pipe()).length is None

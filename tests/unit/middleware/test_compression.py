@@ -20,6 +20,7 @@ from middleware.compression import Compression
 from tests.support.stages import exchange, services, stage
 
 TEXT = b"<p>The quick brown fox jumps over the lazy dog.</p>\n" * 200
+PAGE = b"".join(b"<li>%x %x</li>\n" % (number * number, number % 77 * 4321) for number in range(900))
 BROWSER = b"gzip, deflate, br, zstd"
 UNPACK: dict[bytes | None, Callable[[bytes], bytes]] = {
     b"br": brotli.decompress,
@@ -71,14 +72,36 @@ async def test_both_phases_make_what_the_client_reads(accept: bytes) -> None:
         assert unpacked(response) == TEXT
 
 
-async def test_kept_copies_are_brotli_and_passing_ones_zstandard() -> None:
-    assert (await kept(html())).get(b"content-encoding") == b"br"
-    assert answered(html()).get(b"content-encoding") == b"zstd"
-    assert answered(html(), b"br, zstd;q=0.9").get(b"content-encoding") == b"br"
+@pytest.mark.parametrize(
+    ("accept", "coding"),
+    [
+        (BROWSER, b"zstd"),
+        (b"gzip, deflate, br", b"br"),
+        (b"gzip, deflate", b"gzip"),
+        (b"X-GZIP", b"gzip"),
+        (b"br, zstd;q=0.9", b"br"),
+        (b"gzip;q=1.0, br;q=0.9, zstd;q=0.8", b"gzip"),
+        (b"*", b"zstd"),
+        (b"*, zstd;q=0", b"br"),
+        (b"zstd;q=0.0, *;q=0.5", b"br"),
+        (b"identity;q=0, gzip;q=0.001", b"gzip"),
+        (b"gzip;q=0.5, identity;q=0.4", b"gzip"),
+        (b"aws-chunked, exi, gzip", b"gzip"),
+        (b"gzip;level=9, br", b"br"),  # no such parameter: that member says nothing
+        (b"br;q=2, gzip", b"gzip"),
+    ],
+)
+async def test_the_quickest_of_those_the_client_likes_best(accept: bytes, coding: bytes) -> None:
+    assert answered(html(), accept).get(b"content-encoding") == coding
+    assert (await kept(html(), accept)).get(b"content-encoding") == coding
 
 
-@pytest.mark.parametrize("accept", [None, b"", b"identity", b"gzip;q=0", b"deflate", b"*;q=0"])
+@pytest.mark.parametrize(
+    "accept",
+    [None, b"", b"identity", b"gzip;q=0", b"deflate", b"*;q=0", b"identity;q=0", b"identity, gzip;q=0.9", b"gzip;q=x"],
+)
 async def test_other_clients_get_the_original_and_vary_says_so(accept: bytes | None) -> None:
+    """Those too that refuse it and name no coding that is made here."""
     for response in (answered(html(etag=b'"a"'), accept), await kept(html(etag=b'"a"'), accept)):
         assert response.body == TEXT
         assert response.headers() == html(etag=b'"a"', vary=b"accept-encoding").headers()
@@ -120,6 +143,10 @@ async def test_ranges_are_offered_of_kept_copies_only() -> None:
         html(status=206, content_range=b"bytes 0-9/10"),
         html(content_digest=b"sha-256=:x:"),
         html(repr_digest=b"sha-256=:x:"),
+        html(digest=b"sha-256=x"),
+        html(content_md5=b"x"),
+        html(trailer=b"Server-Timing, Repr-Digest"),
+        html(status=205),
         html(status=204),
         html(status=304),
         html(status=101),
@@ -157,6 +184,7 @@ def test_types_worth_compressing(content_type: bytes) -> None:
 
 def test_no_transform_is_a_directive_not_a_part_of_one() -> None:
     assert answered(html(cache_control=b'x="no-transform", no-transformers')).get(b"content-encoding") == b"zstd"
+    assert answered(html(trailer=b"repr-digests")).get(b"content-encoding") == b"zstd"
 
 
 def test_head_has_the_fields_get_would_have() -> None:
@@ -198,7 +226,7 @@ def test_a_short_stream_of_known_length_is_left_alone() -> None:
 async def test_the_store_phase_streams_too() -> None:
     response = await kept(html(Pipe()))
     assert response.filters is not None
-    assert brotli.decompress(b"".join(feed(TEXT) + feed(b"") for feed in response.filters)) == TEXT
+    assert UNPACK[b"zstd"](b"".join(feed(TEXT) + feed(b"") for feed in response.filters)) == TEXT
 
 
 def test_streams_are_bounded_and_freed() -> None:
@@ -246,8 +274,8 @@ async def test_long_bodies_are_compressed_off_the_loop(monkeypatch: pytest.Monke
 
     real = module.compress
     monkeypatch.setattr(module, "compress", lambda *of: (threads.append(threading.get_ident()), real(*of))[1])
-    await kept(html(TEXT))
-    response = await kept(html(TEXT * 10))
+    await kept(html(TEXT * 10), b"zstd")  # a third of a millisecond
+    response = await kept(html(TEXT * 10), b"br")
     assert threads[0] == threading.get_ident() != threads[1]
     assert unpacked(response) == TEXT * 10
 
@@ -255,13 +283,14 @@ async def test_long_bodies_are_compressed_off_the_loop(monkeypatch: pytest.Monke
 async def test_the_queue_for_long_bodies_is_bounded_and_counted() -> None:
     lent = services()
     compression = stage(Compression, {"queue": 1}, lent)
-    x = exchange(headers={b"accept-encoding": BROWSER})
+    x = exchange(headers={b"accept-encoding": b"gzip, br"})
     first, second = html(TEXT * 10), html(TEXT * 10)
     await asyncio.gather(compression.store(x, first), compression.store(x, second))
     assert unpacked(first) == TEXT * 10
     assert first.get(b"content-encoding") == b"br"
     assert second.body == TEXT * 10
     assert second.get(b"vary") == b"accept-encoding"
+    assert x.improvement is not None  # which makes up for it
     families = {family["name"]: family["series"] for family in lent.metrics.dump()}
     assert families["edgeproxy_compression_declined_total"] == [(["queue"], [1])]
     assert families["edgeproxy_compressed_total"] == [(["br"], [1])]
@@ -271,6 +300,81 @@ async def test_the_queue_for_long_bodies_is_bounded_and_counted() -> None:
 def test_a_very_long_passing_body_does_not_hold_up_the_loop() -> None:
     response = answered(html(TEXT * 50))
     assert response.get(b"content-encoding") is None
+
+
+def test_a_long_passing_body_is_compressed_at_the_quickest_level(monkeypatch: pytest.MonkeyPatch) -> None:
+    levels: list[int] = []
+    import middleware.compression as module
+
+    real = module.compress
+    monkeypatch.setattr(module, "compress", lambda *of: (levels.append(of[2]), real(*of))[1])
+    for body in (TEXT, TEXT * 10):
+        assert unpacked(answered(html(body), b"br")) == body
+    assert levels == [5, 1]
+
+
+async def better(accept: bytes, settings: dict[str, Any] | None = None) -> tuple[bytes, bytes]:
+    """The codings of the first copy and of the better one; b"" where there is none."""
+    x, response = exchange(headers={b"accept-encoding": accept}), html(PAGE)
+    await stage(Compression, settings).store(x, response)
+    first = response.get(b"content-encoding", b"") or b""
+    if x.improvement is None:
+        return first, b""
+    packed = response.body
+    assert type(packed) is bytes
+    work = await x.improvement.prepare(packed, response.headers())
+    assert callable(work)
+    made = work()
+    assert made is not None
+    coding = made.headers.get(b"content-encoding", first)
+    assert UNPACK[coding](made.body) == PAGE
+    assert len(made.body) < len(packed)
+    return first, coding
+
+
+@pytest.mark.parametrize(
+    ("accept", "codings"),
+    [
+        (BROWSER, (b"zstd", b"br")),
+        (b"gzip, deflate, br", (b"br", b"br")),
+        (b"gzip, zstd", (b"zstd", b"zstd")),
+        (b"gzip", (b"gzip", b"gzip")),
+        (b"zstd, br;q=0.5", (b"zstd", b"zstd")),  # what it likes better goes first
+        (b"identity", (b"", b"")),
+    ],
+)
+async def test_the_better_copy_is_the_smallest_the_client_reads(accept: bytes, codings: tuple[bytes, bytes]) -> None:
+    assert await better(accept) == codings
+
+
+async def test_without_background_work_the_first_copy_is_the_last() -> None:
+    assert await better(BROWSER, {"background": "off"}) == (b"br", b"")
+    assert await better(b"gzip", {"background": False}) == (b"gzip", b"")
+
+
+async def test_a_first_copy_at_the_level_of_the_better_one_stays() -> None:
+    assert await better(b"br", {"levels": {"br": 11}}) == (b"br", b"")
+    assert await better(BROWSER, {"levels": {"br": 11}}) == (b"zstd", b"br")
+
+
+async def test_what_passes_as_it_is_has_no_better_copy() -> None:
+    x = exchange(headers={b"accept-encoding": BROWSER})
+    await stage(Compression).store(x, html(cache_control=b"no-transform"))
+    assert x.improvement is None
+
+
+async def test_what_streamed_in_can_be_made_better() -> None:
+    x, response = exchange(headers={b"accept-encoding": BROWSER}), html(Pipe())
+    await stage(Compression).store(x, response)
+    assert response.filters is not None
+    (feed,) = response.filters
+    packed = feed(TEXT) + feed(TEXT) + feed(b"")
+    assert x.improvement is not None
+    work = await x.improvement.prepare(packed, response.headers())
+    assert callable(work)
+    made = work()
+    assert made is not None
+    assert brotli.decompress(made.body) == TEXT + TEXT
 
 
 def test_levels_count() -> None:
@@ -285,6 +389,8 @@ def test_levels_count() -> None:
         {"types": ["*/*"]},
         {"levels": {"zstd": 22}},
         {"levels": {"br": 12}},
+        {"background": {"zstd": 20}},
+        {"background": {"largest": "1GB"}},
         {"min_size": -1},
         {"queue": 0},
     ],

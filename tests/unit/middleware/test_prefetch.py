@@ -73,7 +73,7 @@ class Node:
         self.answers[target] = HTML | {b"link": b", ".join(links)}
 
     def outcomes(self) -> dict[str, float]:
-        return {labels[0]: value for labels, value in self.counter._values.items()}
+        return {labels[0]: numbers[0] for labels, numbers in self.counter.dump()["series"]}
 
 
 async def test_what_a_stored_page_links_is_there_before_it_is_asked_for() -> None:

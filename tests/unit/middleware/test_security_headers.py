@@ -99,6 +99,24 @@ def test_a_304_gets_no_fields_but_loses_those_to_remove() -> None:
     assert answered({}, {b"server": b"x", b"etag": b'"a"'}, status=304) == {b"etag": b'"a"'}
 
 
+def test_a_304_with_stored_fields_is_looked_at_once_and_still_loses_what_is_to_be_removed() -> None:
+    security = stage(SecurityHeaders)
+    clean, telling = FieldBlock({b"etag": b'"a"'}), FieldBlock({b"etag": b'"a"', b"server": b"x"})
+    for _ in range(2):
+        for block in (clean, telling):
+            response = Response(304, shared=block)
+            security.response(exchange(), response)
+            assert response.headers() == clean.fields
+            assert (response.shared is clean) is (block is clean)
+        response = Response(304, {b"server": b"of a stage"}, shared=clean)
+        security.response(exchange(), response)
+        assert response.headers() == clean.fields
+    other = stage(SecurityHeaders, {"remove": ["etag"]})
+    response = Response(304, shared=clean)
+    other.response(exchange(), response)
+    assert response.headers() == {}
+
+
 def test_a_hit_is_looked_at_once_and_changes_nothing() -> None:
     security = stage(SecurityHeaders)
     block = kept(security, {b"server": b"x", b"content-type": b"text/html"})

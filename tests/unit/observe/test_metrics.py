@@ -29,6 +29,18 @@ def test_a_counter_must_be_given_its_labels():
         counter.inc("only one")
 
 
+def test_the_live_number_of_a_label_set_is_the_counters_own():
+    counter = Metrics().counter("edgeproxy_x_total", "X.", ("a",), limit=1)
+    cell = counter.cell("one")
+    cell[0] += 2
+    counter.inc("one")
+    counter.cell("two")[0] += 5
+    assert counter.cell("one") is cell
+    assert (counter.value("one"), counter.value("_other")) == (3, 5)
+    with pytest.raises(ValueError, match="labels"):
+        counter.cell("one", "more")
+
+
 def test_label_sets_past_the_bound_are_counted_as_other():
     counter = Metrics().counter("edgeproxy_x_total", "X.", ("host",), limit=2)
     for host in ("a", "b", "c", "d", "a"):

@@ -1,0 +1,186 @@
+"""Texts made smaller in a process of their own, one at a time, within a limit of time."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import sys
+from typing import Final
+
+from edgeproxy.compression.minifier_process import HEAD, KINDS, READY
+
+START_WITHIN: Final = 10.0
+
+# No secret of ours, no switch of others; one thread does, and Go cleans up before it has taken much memory.
+_ENVIRONMENT: Final = {"GOMAXPROCS": "1", "GOMEMLIMIT": str(256 << 20)}
+_NUMBERS: Final = {kind: number for number, kind in enumerate(KINDS)}
+
+
+class MinifyError(Exception):
+    """A text stays as it is. ``reason``: one of REASONS."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+# The process was busy with others, the text took too long, it cannot be read as its type says, the process ended.
+REASONS: Final = ("queue", "time", "syntax", "process")
+
+
+class Minifier:
+    """``minify`` is all there is to it. The process is started with the first text, and anew after one that ended it.
+
+    ``seconds``: how long a text may take, the wait for others included. ``queue``: how many may be in hand.
+    """
+
+    def __init__(self, seconds: float, queue: int) -> None:
+        self.in_hand = 0
+        self._seconds = seconds
+        self._queue = queue
+        self._turn = asyncio.Lock()
+        self._starting: asyncio.Task[_Child] | None = None
+
+    async def minify(self, kind: str, text: bytes) -> bytes:
+        """A shorter text that means the same, of one of KINDS, both in UTF-8 and without NUL. Raises MinifyError."""
+        if self.in_hand >= self._queue:
+            raise MinifyError("queue")
+        self.in_hand += 1
+        try:
+            async with asyncio.timeout(self._seconds), self._turn:
+                return await self._ask(_NUMBERS[kind], text)
+        except TimeoutError:
+            raise MinifyError("time") from None
+        finally:
+            self.in_hand -= 1
+
+    async def stop(self) -> None:
+        """End the process; what it was at fails."""
+        starting, self._starting = self._starting, None
+        if starting is not None:
+            starting.cancel()
+            await asyncio.wait((starting,))
+            if not starting.cancelled() and starting.exception() is None:
+                await starting.result().end()
+
+    async def _ask(self, number: int, text: bytes) -> bytes:
+        starting = self._started()
+        try:
+            child = await asyncio.shield(starting)  # who comes next may still need it
+        except (OSError, EOFError, TimeoutError) as error:
+            if not starting.done():
+                raise
+            raise MinifyError("process") from error
+        try:
+            smaller = await child.ask(number, text)
+        except (OSError, EOFError, ValueError):
+            child.kill()
+            raise MinifyError("process") from None
+        except BaseException:  # it is still at a text that nobody waits for
+            child.kill()
+            raise
+        if smaller is None:
+            raise MinifyError("syntax")
+        return smaller
+
+    def _started(self) -> asyncio.Task[_Child]:
+        """The process, or the one to come if there is none any more."""
+        starting = self._starting
+        if starting is not None:
+            if not starting.done():
+                return starting
+            if not starting.cancelled() and starting.exception() is None:
+                child = starting.result()
+                if child.runs:
+                    return starting
+                child.kill()
+        self._starting = asyncio.create_task(_Child.start())
+        return self._starting
+
+    def __repr__(self) -> str:
+        return f"<Minifier {self.in_hand} in hand>"
+
+
+class _Child:
+    """The running process. Whatever :meth:`ask` raises leaves one that has to be killed."""
+
+    def __init__(self, process: asyncio.subprocess.Process, link: socket.socket) -> None:
+        self._process = process
+        self._link = link
+        self._killed = False
+
+    @classmethod
+    async def start(cls) -> _Child:
+        """Start it and wait until it is ready. Raises OSError, EOFError, TimeoutError."""
+        ours, theirs = socket.socketpair()
+        ours.setblocking(False)
+        try:
+            process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-P",
+                "-s",
+                "-m",
+                "edgeproxy.compression.minifier_process",
+                str(theirs.fileno()),
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.DEVNULL,
+                stderr=asyncio.subprocess.DEVNULL,
+                pass_fds=[theirs.fileno()],
+                cwd="/",
+                env=_ENVIRONMENT | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+            )
+        except BaseException:
+            ours.close()
+            raise
+        finally:
+            theirs.close()
+        child = cls(process, ours)
+        try:
+            async with asyncio.timeout(START_WITHIN):
+                await child._receive(len(READY))
+        except BaseException:
+            await child.end()
+            raise
+        return child
+
+    @property
+    def runs(self) -> bool:
+        """Whether it has not ended, as far as is known."""
+        return not self._killed and self._process.returncode is None
+
+    async def ask(self, number: int, text: bytes) -> bytes | None:
+        """The text made smaller, None if it cannot be read. Raises OSError, EOFError, ValueError."""
+        loop = asyncio.get_running_loop()
+        await loop.sock_sendall(self._link, HEAD.pack(number, len(text)))
+        await loop.sock_sendall(self._link, text)
+        done, length = HEAD.unpack(await self._receive(HEAD.size))
+        if length > len(text):
+            raise ValueError("longer than the text")
+        smaller = await self._receive(length)
+        return smaller if done else None
+
+    def kill(self) -> None:
+        """It holds nothing that would be lost."""
+        self._killed = True
+        self._link.close()
+        try:
+            self._process.kill()
+        except ProcessLookupError:
+            pass
+
+    async def end(self) -> None:
+        """Kill it, and wait for it to be gone."""
+        self.kill()
+        await self._process.wait()
+
+    async def _receive(self, length: int) -> bytes:
+        loop = asyncio.get_running_loop()
+        content = bytearray(length)
+        view, at = memoryview(content), 0
+        while at < length:
+            received = await loop.sock_recv_into(self._link, view[at:])
+            if not received:
+                raise EOFError
+            at += received
+        return bytes(content)
