@@ -11,9 +11,9 @@ from edgeproxy.http.headers import Headers, serialize
 from edgeproxy.http.message import Request, Response
 
 _REASONS: Final = {status.value: status.phrase for status in HTTPStatus} | {499: "Client Closed Request"}
-_STATUS_LINES: Final[dict[int, bytes]] = {
-    status: f"HTTP/1.1 {status} {phrase}\r\n".encode() for status, phrase in _REASONS.items()
-}
+_STATUS_LINES: Final[list[bytes]] = [
+    f"HTTP/1.1 {status} {_REASONS.get(status, '')}\r\n".encode() for status in range(1000)
+]
 
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 COPIED: Final = 4096  # bytes of a body that cost less to copy than to hand over apart
@@ -42,7 +42,7 @@ def whole(
     connection = _connection(request, keep_alive)
     copied = body if bodied and len(body) <= COPIED else b""
     head = b"%b%b%b%b%b%b\r\n%b" % (
-        _status_line(response),
+        _status_line(response.status),
         response.shared.wire,
         response.stamp.wire,
         serialize(response.own),
@@ -60,23 +60,23 @@ def streamed(
     chunked = length is None and request.version == b"1.1"
     _settle(response, wall)
     framing = b"transfer-encoding: chunked\r\n" if chunked else b"" if length is None else _length_line(length)
-    head = b"%b%b%b%b\r\n" % (_status_line(response), response.wire(), _connection(request, keep_alive), framing)
+    line, connection = _status_line(response.status), _connection(request, keep_alive)
+    head = b"%b%b%b%b\r\n" % (line, response.wire(), connection, framing)
     return head, chunked
 
 
 def interim(status: int, fields: Headers) -> bytes:
     """A 1xx answer before the final one (RFC 9110 §15.2)."""
-    line = _STATUS_LINES.get(status) or b"HTTP/1.1 %d \r\n" % status
-    return b"%b%b\r\n" % (line, serialize(fields) if fields else b"")
+    return b"%b%b\r\n" % (_status_line(status), serialize(fields))
 
 
 def switching(response: Response) -> bytes:
     """The head of a 101 answer; its Connection and Upgrade are the origin's (RFC 9110 §15.2.2)."""
-    return b"%b%b\r\n" % (_status_line(response), response.wire())
+    return b"%b%b\r\n" % (_status_line(response.status), response.wire())
 
 
-def _status_line(response: Response) -> bytes:
-    return _STATUS_LINES.get(response.status) or b"HTTP/1.1 %d \r\n" % response.status
+def _status_line(status: int) -> bytes:
+    return _STATUS_LINES[status] if 0 <= status < 1000 else b"HTTP/1.1 %d \r\n" % status
 
 
 def _settle(response: Response, wall: Callable[[], float]) -> bytes | None:

@@ -103,9 +103,12 @@ class Router:
         for exact, prefixes, lengths, regexes, rest in tiers:
             if path in exact and (route := _first(exact[path], request)) is not None:
                 return route
+            size = len(path)
             for length in lengths:
+                if size < length or (size > length and path[length] != _SLASH):
+                    continue
                 candidates = prefixes.get(path[:length])
-                if candidates is not None and (len(path) <= length or path[length] == _SLASH):
+                if candidates is not None:
                     route = _first(candidates, request)
                     if route is not None:
                         return route

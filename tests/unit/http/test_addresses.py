@@ -7,7 +7,7 @@ import time
 from bisect import bisect_right
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgeproxy.http import addresses as addresses_module
@@ -105,6 +105,7 @@ class Counted(int):
         return int.__lt__(self, other)
 
 
+@settings(max_examples=15)  # each builds a set of thousands
 @given(st.lists(V4, min_size=1, max_size=30, unique=True), st.lists(V4, max_size=10))
 def test_many_networks_are_asked_by_an_index_with_the_same_answers(
     some: list[ipaddress.IPv4Address], probes: list[ipaddress.IPv4Address]
