@@ -37,7 +37,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             _say(f"{row.name}, against {row.peer.label}")
             outcomes.append(session.run(row))
         print(report.table([report.entry(outcome) for outcome in outcomes]))
-        if not options.row:
+        if options.row and options.write:
+            report.replace(options.output, outcomes)
+        elif not options.row:
             _say("what the stages cost a hit")
             costs = stages.run(work)
             print(stages.table(costs))
@@ -57,6 +59,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--row", choices=keys, action="append", help="measure this row only, without writing; repeatable"
     )
+    parser.add_argument("--write", action="store_true", help="put such rows into the report, for the earlier ones")
     parser.add_argument("--pairs", type=int, default=5, help="pairs a row (default 5)")
     parser.add_argument("--seconds", type=int, default=4, help="seconds a measurement (default 4)")
     parser.add_argument("--output", type=Path, default=DOCS, help="folder of the report (default docs/)")

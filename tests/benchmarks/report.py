@@ -9,6 +9,7 @@ from pathlib import Path
 from statistics import median
 
 from tests.benchmarks import stages
+from tests.benchmarks.errors import BenchmarkError
 from tests.benchmarks.load import LOAD_CORE
 from tests.benchmarks.servers import SERVER_CORE, Template
 from tests.benchmarks.session import HEADS, Outcome
@@ -25,7 +26,7 @@ _COLUMNS = (
     "unit",
     "ours",
     "peer's",
-    "**ratio** (min to max)",
+    "**ratio** (min to max; pairs)",
     "requests/s, ours : peer",
     "cores busy, ours : peer",
     "must",
@@ -69,6 +70,7 @@ def entry(outcome: Outcome) -> dict[str, object]:
         "aim": row.target.aim,
         "higher_is_better": row.target.higher_is_better,
         "reached": row.target.reached(ratio.median),
+        "pairs": len(outcome.ours),
     }
 
 
@@ -79,7 +81,7 @@ def table(entries: Sequence[Mapping[str, object]]) -> str:
         sign = "≥" if e["higher_is_better"] else "≤"
         lines.append(
             f"| {e['name']} | {e['peer']} | {e['unit']} | {e['ours']:,} | {e['peer_value']:,} "
-            f"| **{e['ratio']}** ({e['ratio_min']} to {e['ratio_max']}) "
+            f"| **{e['ratio']}** ({e['ratio_min']} to {e['ratio_max']}; {e['pairs']}) "
             f"| {e['ours_rps']:,.0f} : {e['peer_rps']:,.0f} | {e['ours_busy']} : {e['peer_busy']} "
             f"| {sign} {e['must']} | {sign} {e['aim']} | {e['reached']} |"
         )
@@ -146,6 +148,25 @@ def write(folder: Path, outcomes: Sequence[Outcome], costs: Sequence[Cost], cond
     folder.mkdir(parents=True, exist_ok=True)
     (folder / JSON_NAME).write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n")
     (folder / MARKDOWN_NAME).write_text(markdown(entries, costs, conditions))
+    if (folder.parent / "README.md").is_file():
+        fill(folder.parent / "README.md", entries)
+
+
+def replace(folder: Path, outcomes: Sequence[Outcome]) -> None:
+    """Put rows that were measured anew in the place of the earlier ones, in both files and the README. Raises
+    BenchmarkError where there is no report that has them."""
+    file, page = folder / JSON_NAME, folder / MARKDOWN_NAME
+    fresh = {outcome.row.key: entry(outcome) for outcome in outcomes}
+    document = json.loads(file.read_text()) if file.exists() else {"rows": []}
+    if not page.exists() or fresh.keys() - {row.get("key") for row in document["rows"]}:
+        raise BenchmarkError(f"{folder} has no report with these rows; the whole benchmark writes one")
+    document["rows"] = [fresh.get(row.get("key"), row) for row in document["rows"]]
+    file.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n")
+    entries = [row for row in document["rows"] if "aim" in row and not row["key"].startswith(IMAGES)]
+    text = page.read_text()
+    begin = text.index(f"| {_COLUMNS[0]} |")
+    end = text.index("\n\n", begin)
+    page.write_text(text[:begin] + table(entries) + text[end:])
     if (folder.parent / "README.md").is_file():
         fill(folder.parent / "README.md", entries)
 

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from tests.benchmarks import report
+from tests.benchmarks.errors import BenchmarkError
 from tests.benchmarks.measure import Sample
 from tests.benchmarks.report import Conditions
 from tests.benchmarks.rows import ROWS
@@ -64,10 +65,30 @@ def test_both_files_hold_every_row_and_the_conditions(outcome, tmp_path):
     assert document["rows"] == [report.entry(outcome), report.entry(outcome), COST.entry()]
     assert document["versions"] == {"nginx": "1.22.1"}
     assert page.count("| L1 hit, 1 KiB | nginx proxy_cache |") == 2
-    assert "**0.2** (0.2 to 0.2)" in page
+    assert "**0.2** (0.2 to 0.2; 1)" in page
     assert "| bot_check | 0.50 (0.40 to 0.60) |" in page
     assert "| nginx | 1.22.1 |" in page
     assert "@{" not in page
+
+
+def test_a_row_that_is_measured_anew_takes_the_place_of_the_earlier_one(outcome, tmp_path):
+    (tmp_path / "README.md").write_text(f"{report.BEGIN}\n{report.END}\n")
+    other = Outcome(ROWS[1], Ratio.of([1.0], [2.0]), outcome.ours, outcome.peer)
+    report.write(tmp_path / "docs", [outcome, other], [COST], CONDITIONS)
+    report.replace(tmp_path / "docs", [Outcome(ROWS[0], Ratio.of([3.0], [4.0]), outcome.ours * 2, outcome.peer * 2)])
+    rows = json.loads((tmp_path / "docs" / "benchmarks.json").read_text())["rows"]
+    page = (tmp_path / "docs" / "benchmarks.md").read_text()
+
+    assert [row["ratio"] for row in rows] == [0.75, 0.5, COST.entry()["ratio"]]
+    assert "**0.75** (0.75 to 0.75; 2)" in page
+    assert "**0.2**" not in page
+    assert "| bot_check |" in page
+    assert "**0.75**" in (tmp_path / "README.md").read_text()
+
+
+def test_a_row_takes_no_place_where_there_is_none(outcome, tmp_path):
+    with pytest.raises(BenchmarkError, match="no report"):
+        report.replace(tmp_path, [outcome])
 
 
 def test_rows_have_keys_of_their_own():
