@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Callable, Iterable
 from ipaddress import ip_network
-from pathlib import Path
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from edgeproxy.config.units import Cidr, Duration
-from edgeproxy.config.values import File, FolderPath, Many, Name, is_protected
+from edgeproxy.config.values import File, FolderPath, Many, Name, is_protected, writable
 from edgeproxy.feeds.feed import Feed, FileFeed, Reading, UrlFeed
 from edgeproxy.feeds.judge import ACTIONS, Judge, Listed
 from edgeproxy.feeds.parse import Broadest
@@ -134,7 +132,7 @@ class Reputation(Middleware):
         spared = AddressSet(config.except_)
         self._judge = Judge(listed, spared, self._count, self._refuse, treats=config.mode == "enforce")
         self.request = self._judge.check
-        self._folder = services.folder if config.folder is None else _usable(config.folder)
+        self._folder = services.folder if config.folder is None else writable(config.folder, "folder")
         feeds = [self._feed(*pair) for pair in zip(config.feeds, listed, strict=True)]
         self._feeds = [feed for feed in feeds if feed is not None]
         metrics.gauge("edgeproxy_feed_networks", "Networks in each feed.", ("feed",), self._networks, merge="max")
@@ -172,12 +170,3 @@ class Reputation(Middleware):
     def _ages(self) -> Iterable[tuple[tuple[str, ...], float]]:
         now = self.services.clock.wall()
         return [((feed.name,), now - feed.confirmed) for feed in self._feeds if feed.confirmed is not None]
-
-
-def _usable(folder: str) -> Path:
-    """A folder that is there and may be written, or can be made. Raises ValueError."""
-    path = Path(folder)
-    there = next(parent for parent in (path, *path.parents) if parent.exists())
-    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
-        raise ValueError(f"folder: {there} is no folder that may be written")
-    return path

@@ -48,10 +48,10 @@ class Recipe:
         """The key of a request on its route: in the route's partition, if it has one of its own, with the facet that
         is asked for."""
         request = x.request
-        key = b"%b://%b%b" % (request.scheme, request.authority, request.target)
         partition, facet = x.route.partition, x.facet
         if facet:
-            return cache_key.within(key, b"%b&%b" % (partition, facet))
+            return b"%b://%b%b#%b&%b" % (request.scheme, request.authority, request.target, partition, facet)
+        key = b"%b://%b%b" % (request.scheme, request.authority, request.target)
         return cache_key.within(key, partition) if partition else key
 
     def url(self, url: bytes) -> bytes:

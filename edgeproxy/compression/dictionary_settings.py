@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
@@ -15,7 +13,7 @@ from edgeproxy.compression.offers import Offer
 from edgeproxy.compression.patterns import Pattern
 from edgeproxy.compression.shelf import Bounds, Shelf
 from edgeproxy.config.units import Duration, Size
-from edgeproxy.config.values import FolderPath, Many
+from edgeproxy.config.values import FolderPath, Many, writable
 
 if TYPE_CHECKING:
     from edgeproxy.pipeline.middleware import Services
@@ -90,7 +88,7 @@ class DictionarySettings(_Section):
     def build(self, choice: Choice, services: Services) -> Dictionaries | None:
         """What does the work; None where nothing is served. Raises ValueError if the folder cannot be used."""
         if self.folder is not None:
-            folder = _writable(self.folder)
+            folder = writable(self.folder, "dictionaries.folder")
         elif services.folder is not None:
             folder = services.folder / FOLDER
         else:
@@ -98,12 +96,3 @@ class DictionarySettings(_Section):
         shelf = Shelf(folder, Bounds(self.size, self.number, self.versions, self.keep))
         arrivals = Arrivals(shelf, [rule.offer() for rule in self.match], self.largest, services)
         return Dictionaries(shelf, arrivals, choice, self.level, services)
-
-
-def _writable(folder: str) -> Path:
-    """A folder that is there and may be written, or can be made. Raises ValueError."""
-    path = Path(folder)
-    there = next(parent for parent in (path, *path.parents) if parent.exists())
-    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
-        raise ValueError(f"dictionaries.folder: {there} is no folder that may be written")
-    return path

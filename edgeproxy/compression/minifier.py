@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import socket
-import sys
 from typing import Final
 
-from edgeproxy.compression.minifier_process import HEAD, KINDS, READY
-
-START_WITHIN: Final = 10.0
+from edgeproxy.compression.minifier_process import HEAD, KINDS
+from edgeproxy.confined.child import Child
 
 # No secret of ours, no switch of others; one thread does, and Go cleans up before it has taken much memory.
 _ENVIRONMENT: Final = {"GOMAXPROCS": "1", "GOMEMLIMIT": str(256 << 20)}
@@ -40,7 +36,7 @@ class Minifier:
         self._seconds = seconds
         self._queue = queue
         self._turn = asyncio.Lock()
-        self._starting: asyncio.Task[_Child] | None = None
+        self._starting: asyncio.Task[_Process] | None = None
 
     async def minify(self, kind: str, text: bytes) -> bytes:
         """A shorter text that means the same, of one of KINDS, both in UTF-8 and without NUL. Raises MinifyError."""
@@ -84,7 +80,7 @@ class Minifier:
             raise MinifyError("syntax")
         return smaller
 
-    def _started(self) -> asyncio.Task[_Child]:
+    def _started(self) -> asyncio.Task[_Process]:
         """The process, or the one to come if there is none any more."""
         starting = self._starting
         if starting is not None:
@@ -95,92 +91,24 @@ class Minifier:
                 if child.runs:
                     return starting
                 child.kill()
-        self._starting = asyncio.create_task(_Child.start())
+        self._starting = asyncio.create_task(_Process.start())
         return self._starting
 
     def __repr__(self) -> str:
         return f"<Minifier {self.in_hand} in hand>"
 
 
-class _Child:
-    """The running process. Whatever :meth:`ask` raises leaves one that has to be killed."""
-
-    def __init__(self, process: asyncio.subprocess.Process, link: socket.socket) -> None:
-        self._process = process
-        self._link = link
-        self._killed = False
-
+class _Process(Child):
     @classmethod
-    async def start(cls) -> _Child:
+    async def start(cls) -> _Process:
         """Start it and wait until it is ready. Raises OSError, EOFError, TimeoutError."""
-        ours, theirs = socket.socketpair()
-        ours.setblocking(False)
-        try:
-            process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                "-P",
-                "-s",
-                "-m",
-                "edgeproxy.compression.minifier_process",
-                str(theirs.fileno()),
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=asyncio.subprocess.DEVNULL,
-                stderr=asyncio.subprocess.DEVNULL,
-                pass_fds=[theirs.fileno()],
-                cwd="/",
-                env=_ENVIRONMENT | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
-            )
-        except BaseException:
-            ours.close()
-            raise
-        finally:
-            theirs.close()
-        child = cls(process, ours)
-        try:
-            async with asyncio.timeout(START_WITHIN):
-                await child._receive(len(READY))
-        except BaseException:
-            await child.end()
-            raise
-        return child
-
-    @property
-    def runs(self) -> bool:
-        """Whether it has not ended, as far as is known."""
-        return not self._killed and self._process.returncode is None
+        return await cls.run("edgeproxy.compression.minifier_process", environment=_ENVIRONMENT)
 
     async def ask(self, number: int, text: bytes) -> bytes | None:
         """The text made smaller, None if it cannot be read. Raises OSError, EOFError, ValueError."""
-        loop = asyncio.get_running_loop()
-        await loop.sock_sendall(self._link, HEAD.pack(number, len(text)))
-        await loop.sock_sendall(self._link, text)
-        done, length = HEAD.unpack(await self._receive(HEAD.size))
+        await self.send(HEAD.pack(number, len(text)), text)
+        done, length = HEAD.unpack(await self.receive(HEAD.size))
         if length > len(text):
             raise ValueError("longer than the text")
-        smaller = await self._receive(length)
+        smaller = await self.receive(length)
         return smaller if done else None
-
-    def kill(self) -> None:
-        """It holds nothing that would be lost."""
-        self._killed = True
-        self._link.close()
-        try:
-            self._process.kill()
-        except ProcessLookupError:
-            pass
-
-    async def end(self) -> None:
-        """Kill it, and wait for it to be gone."""
-        self.kill()
-        await self._process.wait()
-
-    async def _receive(self, length: int) -> bytes:
-        loop = asyncio.get_running_loop()
-        content = bytearray(length)
-        view, at = memoryview(content), 0
-        while at < length:
-            received = await loop.sock_recv_into(self._link, view[at:])
-            if not received:
-                raise EOFError
-            at += received
-        return bytes(content)

@@ -11,18 +11,15 @@ texts keep it busy for long (50,000 variables in one scope: 8 s). Here it can be
 
 from __future__ import annotations
 
-import ctypes
-import os
-import resource
-import signal
 import socket
 import struct
 import sys
 from collections.abc import Callable
 from typing import Final
 
+from edgeproxy.confined.inside import confine, receive, say_ready
+
 HEAD: Final = struct.Struct(">BI")
-READY: Final = b"+"
 
 # What a text may be, in the order of the numbers, and as the library calls it.
 KINDS: Final = {
@@ -49,23 +46,18 @@ SETTINGS: Final[dict[str, str | bool | int]] = {
 
 MEMORY: Final = 2 << 30  # bytes of address space, most of which Go's runtime only sets aside
 
-# linux/prctl.h
-_PR_SET_PDEATHSIG: Final = 1
-_PR_SET_DUMPABLE: Final = 4
-_PR_SET_NO_NEW_PRIVS: Final = 38
-
 
 def main(descriptor: int) -> None:
     """Serve jobs until the socket ends."""
     link = socket.socket(fileno=descriptor)
-    _confine()
+    confine(MEMORY)
     minify = load()
     media_types = tuple(KINDS.values())
-    link.sendall(READY)
-    while head := _receive(link, HEAD.size):
+    say_ready(link)
+    while (head := receive(link, HEAD.size)) is not None:
         number, length = HEAD.unpack(head)
-        text = _receive(link, length)
-        if len(text) < length:
+        text = receive(link, length)
+        if text is None:
             return
         try:
             smaller, done = minify(media_types[number], text.decode()).encode(), 1
@@ -82,29 +74,6 @@ def load() -> Callable[[str, str], str]:
     minify.string("text/html", "<p>")
     function: Callable[[str, str], str] = minify.string
     return function
-
-
-def _confine() -> None:
-    """Take away what a text that has taken the library over could use."""
-    os.setpgid(0, 0)  # a terminal's Ctrl-C is not for it
-    system = ctypes.CDLL(None)
-    system.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    system.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
-    system.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
-
-
-def _receive(link: socket.socket, length: int) -> bytes:
-    """So many bytes; fewer if the socket ends before."""
-    content = bytearray()
-    while len(content) < length:
-        more = link.recv(length - len(content), socket.MSG_WAITALL)
-        if not more:
-            break
-        content += more
-    return bytes(content)
 
 
 if __name__ == "__main__":

@@ -150,6 +150,15 @@ def is_protected(url: str) -> bool:
         return False
 
 
+def writable(folder: str, key: str) -> pathlib.Path:
+    """A folder that is there and may be written, or can be made. Raises ValueError, which begins with the ``key``."""
+    path = pathlib.Path(folder)
+    there = next(parent for parent in (path, *path.parents) if parent.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+        raise ValueError(f"{key}: {there} is no folder that may be written")
+    return path
+
+
 Many = BeforeValidator(_many)
 Off = BeforeValidator(_off)
 Name = Annotated[str, Field(pattern=NAME)]

@@ -8,6 +8,7 @@ from typing import Final
 from edgeproxy.http.conditional import is_entity_tag
 from edgeproxy.http.headers import Headers, tokens
 from edgeproxy.http.message import Response
+from edgeproxy.images.choice import vary
 from edgeproxy.images.front import FIELD
 
 # What tells of the source's own bytes, of one transfer of them, or of whom they were for.
@@ -35,13 +36,16 @@ def validator(source: Response) -> bytes:
     return etag if is_entity_tag(etag) else b""
 
 
-def variant_fields(source: Response, etag: bytes, content_type: bytes) -> Headers:
+def variant_fields(source: Response, etag: bytes, content_type: bytes, settled: frozenset[bytes]) -> Headers:
     """Those of a variant: the source's terms, age and tags, and what scripts of others may do with it. It varies by
-    nothing that the source does, for whoever asked for that was nobody."""
+    the fields it was chosen by, ``settled``, and by nothing that the source does, for whoever asked for that was
+    nobody."""
     told = source.headers()
     fields = {name: value for name, value in told.items() if name not in _OF_THE_SOURCE}
     if b"*" in tokens(told.get(b"vary")):
         fields[b"vary"] = b"*"
+    elif settled:
+        fields[b"vary"] = vary(settled)
     fields |= {b"content-type": content_type, b"etag": etag, b"x-content-type-options": b"nosniff"}
     return fields | _tags(source)
 

@@ -80,6 +80,11 @@ def consulted(options: Options, rules: Rules) -> tuple[bytes, ...]:
     return fields
 
 
+def vary(settled: frozenset[bytes]) -> bytes:
+    """The Vary of an answer that was chosen by these request fields."""
+    return b", ".join(sorted(settled))
+
+
 def choose(options: Options, rules: Rules, headers: Mapping[bytes, bytes]) -> Plan:
     """The plan for a client whose request has these fields; of them only the :func:`consulted` ones count."""
     told = hints.read({name: headers[name] for name in consulted(options, rules) if name in headers})

@@ -37,10 +37,11 @@ class Wish:
     """What one way of writing asks for: ``facet`` where that is settled, else the request ``fields`` it goes by.
     ``why``: the sentence it is refused with, "" if it is not."""
 
-    __slots__ = ("facet", "fields", "name", "options", "redirect", "settled", "why")
+    __slots__ = ("facet", "fields", "mark", "name", "options", "redirect", "settled", "why")
 
     def __init__(self, name: bytes, wanted: Options, rules: Rules, why: str = "") -> None:
         self.name = name
+        self.mark = name + b"\n"  # which no part of a request's head can hold
         self.options = wanted
         self.why = why
         self.redirect: bool = wanted.redirect
@@ -129,10 +130,11 @@ class Front:
         if settled:
             vary = self._varies.get(settled)
             if vary is None:
-                vary = self._varies[settled] = b", ".join(sorted(settled))
-            if response.get(b"vary") is None:
+                vary = self._varies[settled] = choice.vary(settled)
+            told = response.get(b"vary")
+            if told is None:
                 response.set(b"vary", vary)
-            else:
+            elif told != vary:
                 for name in sorted(settled):
                     vary_on(response, name)
 
@@ -183,7 +185,11 @@ class Front:
         facet = wish.facet
         if wish.fields:
             headers = x.request.headers
-            facet = self._facets[b"\n".join([wish.name, *[headers.get(name, b"") for name in wish.fields]])]
+            told = wish.mark
+            for name in wish.fields:
+                value = headers.get(name)
+                told += b"\n" if value is None else value + b"\n"
+            facet = self._facets[told]
         if not facet:
             return
         if self._would is None:
@@ -249,7 +255,7 @@ class Front:
         return Asked(self._wishes[mark + _IN_QUERY + b",".join(found)], rest=b"&".join(rest))
 
     def _facet(self, key: bytes) -> bytes:
-        name, *values = key.split(b"\n")  # which no part of a request's head can hold
+        name, *values = key.split(b"\n")
         wish = self._wishes[name]
         headers = {field: value for field, value in zip(wish.fields, values, strict=False) if value}
         return options.write(choice.choose(wish.options, self._rules, headers))

@@ -8,23 +8,18 @@ there is to say as JSON, and the body. A byte says that it is ready. It ends whe
 
 from __future__ import annotations
 
-import ctypes
 import importlib
 import json
-import math
-import os
-import resource
-import signal
 import socket
 import struct
 import sys
 import time
 from typing import Any, Final
 
+from edgeproxy.confined.inside import confine, limit_time, receive, say_ready, seal
 from edgeproxy.images.plan import Bounds, Craft, ImageError, Plan
 
 LENGTHS: Final = struct.Struct(">II")
-READY: Final = b"+"
 
 # What Pillow and the codecs of text load when they first meet EXIF and texts.
 _LATE: Final = (
@@ -37,25 +32,20 @@ _LATE: Final = (
     "encodings.utf_16",
 )
 
-# linux/prctl.h
-_PR_SET_PDEATHSIG: Final = 1
-_PR_SET_DUMPABLE: Final = 4
-_PR_SET_NO_NEW_PRIVS: Final = 38
-
 
 def main(descriptor: int, memory: int, niceness: int, engine: str) -> None:
     """Serve jobs until the socket ends. ``engine``: of those to come, as in Craft."""
     link = socket.socket(fileno=descriptor)
-    _confine(memory, niceness)
+    confine(memory, niceness)
     make = _ready(engine)
-    link.sendall(READY)
-    while (lengths := _receive(link, LENGTHS.size)) is not None:
+    say_ready(link)
+    while (lengths := receive(link, LENGTHS.size)) is not None:
         told, length = LENGTHS.unpack(lengths)
-        order, source = _receive(link, told), _receive(link, length)
+        order, source = receive(link, told), receive(link, length)
         if order is None or source is None:
             return
         plan, bounds, craft = (_tuple(values) for values in json.loads(order))
-        _limit_time(Bounds(*bounds).seconds)
+        limit_time(Bounds(*bounds).seconds)
         began = time.process_time()
         try:
             picture = make(source, Plan(*plan), Bounds(*bounds), Craft(*craft))
@@ -69,22 +59,8 @@ def main(descriptor: int, memory: int, niceness: int, engine: str) -> None:
         link.sendall(body)
 
 
-def _confine(memory: int, niceness: int) -> None:
-    """Take away what a decoder that somebody else has taken over could use."""
-    os.setpgid(0, 0)  # a terminal's Ctrl-C is not for it
-    system = ctypes.CDLL(None)
-    system.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    system.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
-    system.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
-    if niceness:
-        os.nice(niceness)
-
-
 def _ready(engine: str) -> Any:
-    """The engine, with all it will ever load; from here on no file or socket can be opened, and no process started."""
+    """The engine, with all it will ever load."""
     from PIL import Image
 
     from edgeproxy.images import vips
@@ -93,28 +69,8 @@ def _ready(engine: str) -> Any:
     for module in _LATE:
         importlib.import_module(module)
     Image.preinit()
-    if engine == "pillow" or not vips.load():  # libvips works in threads, and has none without work
-        resource.setrlimit(resource.RLIMIT_NPROC, (0, 0))
-    resource.setrlimit(resource.RLIMIT_NOFILE, (0, 0))
+    seal(threads=engine != "pillow" and vips.load())  # libvips works in threads, and has none without work
     return make
-
-
-def _limit_time(seconds: float) -> None:
-    """CPU time left for one job: what ends it where nobody else can."""
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    most = math.ceil(used.ru_utime + used.ru_stime + seconds) + 1
-    resource.setrlimit(resource.RLIMIT_CPU, (most, resource.RLIM_INFINITY))
-
-
-def _receive(link: socket.socket, length: int) -> bytes | None:
-    """So many bytes; None when the socket ends before."""
-    content = link.recv(length, socket.MSG_WAITALL)
-    while len(content) < length:  # a signal came in between
-        more = link.recv(length - len(content), socket.MSG_WAITALL)
-        if not more:
-            return None
-        content += more
-    return content
 
 
 def _tuple(values: Any) -> Any:

@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Iterable
 from typing import Final
 
-from edgeproxy.images.child import Answer, Child
+from edgeproxy.images.painter import Answer, Painter
 from edgeproxy.images.plan import Bounds, Craft, ImageError, Picture, Plan
 from edgeproxy.observe.metrics import Histogram, Labels, Metrics
 
@@ -153,18 +153,18 @@ class _Crew:
 
     async def _keep(self) -> None:
         """Look after one process for as long as there is work for it."""
-        child: Child | None = None
+        painter: Painter | None = None
         try:
             while (job := await self._next()) is not None:
                 self.running += 1
                 try:
-                    child = await self._do(job, child)
+                    painter = await self._do(job, painter)
                 finally:
                     self.running -= 1
                     job.fail("failed")
         finally:
-            if child is not None:
-                await child.end()
+            if painter is not None:
+                await painter.end()
 
     async def _next(self) -> _Job | None:
         """The next in the line; None when there was none for a while."""
@@ -182,26 +182,26 @@ class _Crew:
                 self._resting.remove(rest)
                 return None
 
-    async def _do(self, job: _Job, child: Child | None) -> Child | None:
+    async def _do(self, job: _Job, painter: Painter | None) -> Painter | None:
         """Do a job, with this process if it is still good for it; gives the one that is good for the next."""
         studio = self._studio
-        if child is not None and (not child.runs or child.jobs >= studio.jobs):
-            await child.end()
-            child = None
-        if child is None:
-            child = await self._started(job)
-            if child is None:
+        if painter is not None and (not painter.runs or painter.jobs >= studio.jobs):
+            await painter.end()
+            painter = None
+        if painter is None:
+            painter = await self._started(job)
+            if painter is None:
                 return None
         try:
-            answer = await child.ask(job.source, job.plan, studio.bounds, studio.craft, self._within)
+            answer = await painter.ask(job.source, job.plan, studio.bounds, studio.craft, self._within)
         except BaseException as error:
             job.fail("time" if isinstance(error, TimeoutError) else "failed")
-            await child.end()
+            await painter.end()
             if not isinstance(error, (OSError, EOFError, ValueError)):
                 raise
             return None
         self._tell(job, answer)
-        return child
+        return painter
 
     def _tell(self, job: _Job, answer: Answer) -> None:
         if answer.picture is None:
@@ -211,9 +211,9 @@ class _Crew:
         if not job.done.done():
             job.done.set_result(answer.picture)
 
-    async def _started(self, job: _Job) -> Child | None:
+    async def _started(self, job: _Job) -> Painter | None:
         try:
-            return await Child.start(self._studio.bounds.memory, self._niceness, self._studio.craft.engine)
+            return await Painter.start(self._studio.bounds.memory, self._niceness, self._studio.craft.engine)
         except (OSError, EOFError) as error:
             loop = asyncio.get_running_loop()
             if loop.time() >= self._broken_until:

@@ -124,7 +124,7 @@ class Variants:
         self.ways.weigh(len(body), len(picture.body))
         if picture.unhurried and not plan.hurry:
             x.improvement = Unhurried(self, x, plan)
-        fields = answer.variant_fields(source, etag, picture.content_type)
+        fields = answer.variant_fields(source, etag, picture.content_type, x.settled)
         return self._outcome("made", Response(200, fields, picture.body))
 
     async def _make(self, known: bytes, body: bytes, plan: Plan) -> Picture:
@@ -155,7 +155,8 @@ class Variants:
 
     def _without_making(self, x: Exchange, source: Response, plan: Plan, etag: bytes) -> Response | None:
         """What can be said without the picture: that it is the same as ever, or what a HEAD is answered with."""
-        fields = answer.variant_fields(source, etag, TYPES.get(plan.format) or source.get(b"content-type", b"") or b"")
+        kind = TYPES.get(plan.format) or source.get(b"content-type", b"") or b""
+        fields = answer.variant_fields(source, etag, kind, x.settled)
         if evaluate(x.request.method, x.request.headers, 200, etag, None) == "not_modified":
             return self._outcome("unchanged", Response(304, fields))
         return self._outcome("told", Response(200, fields)) if x.request.method == b"HEAD" else None
@@ -164,7 +165,7 @@ class Variants:
         """The original in place of a variant. Where it is the best there is, it is kept as a variant is."""
         passed = answer.passed_on(source, reason)
         if reason == "larger":
-            fields = answer.variant_fields(source, etag, source.get(b"content-type", b"") or b"")
+            fields = answer.variant_fields(source, etag, source.get(b"content-type", b"") or b"", x.settled)
             passed.replace(fields | {FIELD: passed.own[FIELD]})
         else:
             x.keep = False

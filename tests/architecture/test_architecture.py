@@ -45,8 +45,10 @@ MAY_IMPORT: dict[str, set[str]] = {
     "limits.settings": {"config", "pipeline"},
     **{
         room: {"clock", "errors", "http", "observe", "pipeline"}
-        for room in ("bots", "challenge", "compression", "images", "feeds", "floods", "geo", "identity")
+        for room in ("bots", "challenge", "feeds", "floods", "geo", "identity")
     },
+    "confined": set(),
+    **{room: {"clock", "confined", "errors", "http", "observe", "pipeline"} for room in ("compression", "images")},
     "origin": {"clock", "config", "errors", "http", "observe", "pipeline"},
 }
 

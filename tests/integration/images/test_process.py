@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from edgeproxy.images.child import Child
+from edgeproxy.images.painter import Painter
 from edgeproxy.images.plan import REASONS, Bounds, Craft, Plan
 from edgeproxy.images.process import LENGTHS
 from tests.support import pictures
@@ -21,8 +21,8 @@ SMALL = pictures.encode(pictures.photo(60, 40))
 
 
 @pytest.fixture
-async def child() -> AsyncIterator[Child]:
-    started = await Child.start(MEMORY, engine="pillow")
+async def child() -> AsyncIterator[Painter]:
+    started = await Painter.start(MEMORY, engine="pillow")
     yield started
     await started.end()
 
@@ -46,7 +46,7 @@ def limit(pid: int, name: str) -> tuple[str, str]:
     return found[1], found[2]
 
 
-async def test_nothing_can_be_opened_written_or_started_in_it(child: Child) -> None:
+async def test_nothing_can_be_opened_written_or_started_in_it(child: Painter) -> None:
     await child.ask(SMALL, Plan(width=30), Bounds(seconds=7), Craft(), 7)
     for name in ("open files", "processes", "file size", "core file size"):
         assert limit(child.pid, name) == ("0", "0"), name
@@ -59,7 +59,7 @@ async def test_it_knows_no_secret_and_holds_nothing_but_its_socket(monkeypatch: 
     monkeypatch.setenv("EDGEPROXY_SECRET", "do not tell")
     with socket.socket() as ours:
         ours.set_inheritable(True)
-        child = await Child.start(MEMORY)
+        child = await Painter.start(MEMORY)
         try:
             assert b"EDGEPROXY" not in about(child.pid, "environ")
             assert sorted(name.partition(":")[0] for name in held(child.pid)) == ["/dev/null"] * 3 + ["socket"]
@@ -69,7 +69,7 @@ async def test_it_knows_no_secret_and_holds_nothing_but_its_socket(monkeypatch: 
             await child.end()
 
 
-async def test_it_ends_when_nobody_is_at_the_other_end(child: Child) -> None:
+async def test_it_ends_when_nobody_is_at_the_other_end(child: Painter) -> None:
     child._link.shutdown(socket.SHUT_WR)
     assert await child._process.wait() == 0
 
@@ -77,7 +77,7 @@ async def test_it_ends_when_nobody_is_at_the_other_end(child: Child) -> None:
 async def test_an_answer_out_of_all_proportion_is_not_waited_for() -> None:
     ours, theirs = socket.socketpair()
     ours.setblocking(False)
-    child = Child(None, ours)  # type: ignore[arg-type]
+    child = Painter(None, ours)  # type: ignore[arg-type]
     for answer in (
         LENGTHS.pack(2_000, 0),
         LENGTHS.pack(2, 4_000_000_000),
@@ -94,7 +94,7 @@ async def test_an_answer_out_of_all_proportion_is_not_waited_for() -> None:
     ours.close()
 
 
-async def test_flipped_bits_are_a_picture_or_a_reason(child: Child) -> None:
+async def test_flipped_bits_are_a_picture_or_a_reason(child: Painter) -> None:
     """In the process itself: a decoder that crashes would end it, and the next question would fail."""
     plan = Plan(width=24, height=24, fit="cover", gravity="auto", format="webp", metadata="copyright")
     for name, source in pictures.kinds(48, 32).items():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from edgeproxy.http.message import FieldBlock, Response
 from edgeproxy.images.answer import passed_on, tag, validator, variant_fields
+from edgeproxy.pipeline.exchange import NOTHING
 
 KEPT = {
     b"content-type": b"image/jpeg",
@@ -32,7 +33,7 @@ def stored() -> Response:
 
 
 def test_a_variant_has_the_terms_age_and_tags_of_its_source_and_nothing_of_its_bytes() -> None:
-    assert variant_fields(stored(), b'W/"x"', b"image/avif") == {
+    assert variant_fields(stored(), b'W/"x"', b"image/avif", NOTHING) == {
         b"content-type": b"image/avif",
         b"etag": b'W/"x"',
         b"x-content-type-options": b"nosniff",
@@ -49,11 +50,16 @@ def test_a_variant_has_the_terms_age_and_tags_of_its_source_and_nothing_of_its_b
 def test_tags_that_the_source_shows_are_not_said_twice() -> None:
     source = stored()
     source.own[b"cache-tag"] = b"p1, p2"
-    assert b"surrogate-key" not in variant_fields(source, b'W/"x"', b"image/avif")
+    assert b"surrogate-key" not in variant_fields(source, b'W/"x"', b"image/avif", NOTHING)
+
+
+def test_a_variant_says_which_fields_it_was_chosen_by() -> None:
+    fields = variant_fields(stored(), b'W/"x"', b"image/avif", frozenset((b"save-data", b"accept")))
+    assert fields[b"vary"] == b"accept, save-data"
 
 
 def test_what_varies_by_everything_goes_on_doing_so() -> None:
-    assert variant_fields(Response(200, {b"vary": b"accept, *"}), b'W/"x"', b"image/avif")[b"vary"] == b"*"
+    assert variant_fields(Response(200, {b"vary": b"accept, *"}), b'W/"x"', b"image/avif", NOTHING)[b"vary"] == b"*"
 
 
 def test_what_is_passed_on_is_as_it_was_but_for_what_its_look_up_said() -> None:

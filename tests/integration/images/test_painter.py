@@ -1,4 +1,4 @@
-"""A child process, asked and ended; what it says is not believed unless it makes sense."""
+"""A painter process, asked and ended; what it says is not believed unless it makes sense."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from edgeproxy.images.child import Answer, Child
+from edgeproxy.images.painter import Answer, Painter
 from edgeproxy.images.plan import Bounds, Craft, Picture, Plan
 from tests.support import pictures
 
@@ -41,34 +41,34 @@ def test_an_answer_is_a_picture_or_a_reason() -> None:
     ],
     ids=str,
 )
-def test_what_no_child_of_ours_says_is_not_believed(said: Any) -> None:
+def test_what_no_painter_of_ours_says_is_not_believed(said: Any) -> None:
     with pytest.raises(ValueError):
         Answer(said, b"body")
 
 
 async def test_it_is_started_asked_and_ended() -> None:
-    child = await Child.start(600_000_000, 3)
-    assert child.runs
-    answer = await child.ask(SMALL, Plan(width=30), Bounds(), Craft(), 10)
+    painter = await Painter.start(600_000_000, 3)
+    assert painter.runs
+    answer = await painter.ask(SMALL, Plan(width=30), Bounds(), Craft(), 10)
     assert answer.picture is not None
     assert answer.picture.width == 30
-    assert repr(child) == f"<Child {child.pid} jobs=1 runs>"
-    await child.end()
-    assert not child.runs
-    await child.end()
+    assert repr(painter) == f"<Painter {painter.pid} runs>"
+    await painter.end()
+    assert not painter.runs
+    await painter.end()
 
 
 async def test_it_is_ended_by_who_is_cancelled_meanwhile_all_the_same() -> None:
-    child = await Child.start(600_000_000)
-    ending = asyncio.create_task(child.end())
+    painter = await Painter.start(600_000_000)
+    ending = asyncio.create_task(painter.end())
     await asyncio.sleep(0)
     ending.cancel()
     await asyncio.wait((ending,))
-    assert not child.runs
+    assert not painter.runs
 
 
 async def test_a_start_without_enough_memory_fails_and_leaves_nothing() -> None:
     before = time.monotonic()
     with pytest.raises((EOFError, OSError)):
-        await Child.start(20_000_000)
+        await Painter.start(20_000_000)
     assert time.monotonic() - before < 5
