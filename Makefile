@@ -40,8 +40,8 @@ bench-images: venv ## Measure pictures beside thumbor and ipx
 	@scripts/setup-compiled .venv-compiled
 	EDGEPROXY=.venv-compiled/bin/edgeproxy $(BIN)/python -m tests.benchmarks.images
 
-conformance: venv ## Run the public HTTP cache test suite through the proxy
-	$(BIN)/python -m tests.conformance
+conformance: venv ## Run the public HTTP cache test suite through the proxy (SUITE=FOLDER: another edition's checkout)
+	$(BIN)/python -m tests.conformance $(SUITE)
 
 docs: venv ## Write docs/configuration.md and docs/middleware.md anew
 	@$(BIN)/python scripts/docs

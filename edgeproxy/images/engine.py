@@ -63,7 +63,7 @@ def _make(source: bytes, plan: Plan, bounds: Bounds, craft: Craft) -> Picture:
     geometry.check(laid, found.frames if moving else 1, bounds)
     said = kept(picture, plan.metadata)
     larger_is_no_use = form == found.format and _only_smaller(plan, picture)
-    maker = _Maker(picture, plan, framed, laid, form)
+    maker = _Maker(picture, plan, framed, laid, form, craft.engine)
     if form == "json":
         body = _told(maker, found, len(source))
     elif moving or form == "gif":
@@ -71,8 +71,7 @@ def _make(source: bytes, plan: Plan, bounds: Bounds, craft: Craft) -> Picture:
     else:
         # A palette is few colours; what is made of them stays few.
         colours = 256 if picture.mode == "P" else 0
-        if craft.engine == "pillow" or not (found.format == "jpeg" and maker.shrink(source)):
-            maker.draft(_QUICK_GAP if plan.hurry or form not in _HURRIED else _FINE_GAP)
+        maker.draft(_QUICK_GAP if plan.hurry or form not in _HURRIED else _FINE_GAP)
         body = encode(maker.frame(picture), form, plan, craft, said, colours=colours)
     if larger_is_no_use and len(body) >= len(source):
         raise ImageError("larger")
@@ -116,13 +115,15 @@ def _told(maker: _Maker, found: Source, length: int) -> bytes:
 class _Maker:
     """Frames of the variant out of frames of the picture, each in the same way."""
 
-    def __init__(self, picture: ImageFile, plan: Plan, framed: Framing, laid: Layout, form: Format) -> None:
+    def __init__(
+        self, picture: ImageFile, plan: Plan, framed: Framing, laid: Layout, form: Format, engine: str
+    ) -> None:
         self.picture, self.framed, self.laid = picture, framed, laid
         self._plan = plan
         self._opaque = form == "jpeg"
         self._profile: bytes | None = picture.info.get("icc_profile")
         self._factors = (1.0, 1.0)
-        self._scaled: Image.Image | None = None
+        self._vips = engine != "pillow"
         self._looked = plan.gravity != "auto" or laid.box == (0.0, 0.0, *framed.seen)
 
     def draft(self, gap: float) -> None:
@@ -132,18 +133,8 @@ class _Maker:
 
     def frame(self, picture: Image.Image) -> Image.Image:
         """One finished frame: L, RGB or RGBA, as large as the canvas."""
-        scaled = self._scaled or self._decoded(picture)
-        seen = colour.opaque(self._turned(colour.to_srgb(scaled, self._profile)))
+        seen = colour.opaque(self._turned(colour.to_srgb(self._decoded(picture), self._profile)))
         return effects.underlay(effects.apply(seen, self._plan), self.laid, self._plan, opaque=self._opaque)
-
-    def shrink(self, source: bytes) -> bool:
-        """Have libvips shrink a whole JPEG; whether it has."""
-        size = self.framed.turn.size(*self.laid.size)
-        whole = (0.0, 0.0, *map(float, self.picture.size))
-        taken = self.framed.stored(self.laid.box)
-        if taken == whole and self.picture.mode in {"L", "RGB"} and size[0] < self.picture.width:
-            self._scaled = vips.shrunk(source, size)
-        return self._scaled is not None
 
     def _decoded(self, picture: Image.Image) -> Image.Image:
         """What there is of one frame in the variant, scaled."""
@@ -168,8 +159,9 @@ class _Maker:
         x, y = self._factors
         left, top, right, bottom = self.framed.stored(box)
         within = left * x, top * y, min(right * x, stored.width), min(bottom * y, stored.height)
-        resample = Image.Resampling.LANCZOS
-        return stored.resize(self.framed.turn.size(*size), resample, within, reducing_gap=_FINE_GAP)
+        wanted = self.framed.turn.size(*size)
+        small = vips.resized(stored, within, wanted) if self._vips else None
+        return small or stored.resize(wanted, Image.Resampling.LANCZOS, within, reducing_gap=_FINE_GAP)
 
     def _turned(self, stored: Image.Image) -> Image.Image:
         turn = _TURNS.get(self.framed.turn)

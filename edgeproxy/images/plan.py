@@ -68,7 +68,7 @@ class Bounds(NamedTuple):
 
 class Craft(NamedTuple):
     """How pictures are made, whatever their plans. ``quality``: where a plan has none; ``avif_speed``: 0 to 10, without
-    hurry. ``engine``: auto takes libvips where it is installed and can do what is asked for."""
+    hurry. ``engine``: what makes it smaller; auto takes libvips where that is installed."""
 
     quality: int = 80
     avif_speed: int = 6

@@ -53,7 +53,7 @@ class StudioSettings(_Section):
     """How many may wait for that. For more the original is passed on."""
 
     engine: Literal["auto", "pillow", "vips"] = "auto"
-    """`auto` takes libvips where pyvips is installed and can do what is asked for, else Pillow."""
+    """What makes pictures smaller: `auto` takes libvips where pyvips is installed, for all it can do, else Pillow."""
 
     quality: Annotated[int, Field(ge=1, le=100)] = 80
     """The quality where none is asked for, on JPEG's scale; other formats are made to look the same."""

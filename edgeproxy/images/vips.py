@@ -1,7 +1,6 @@
-"""Shrinking JPEGs with libvips, where it is installed: exact, and hardly dearer than Pillow's drafts, which are not.
+"""Making pictures smaller with libvips, where it is installed: Lanczos as Pillow's, at less than half the time.
 
-Of a 12-megapixel photograph to 800 by 600: 59 ms and an SSIM of 0.998 to a full resampling, where Pillow's draft has
-53 ms and 0.993, and Pillow with the same exactness 71 ms. All else is Pillow's in either case.
+Decoding, encoding and all else are Pillow's in either case.
 """
 
 from __future__ import annotations
@@ -13,10 +12,9 @@ from typing import Any, Final
 
 from PIL import Image
 
-from edgeproxy.images.geometry import Size
+from edgeproxy.images.geometry import Box, Size
 
-_END: Final = b"\xff\xd9"
-_MODES: Final = {(1, "uchar"): "L", (3, "uchar"): "RGB"}
+_BANDS: Final = {"L": 1, "RGB": 3}
 
 
 def installed() -> bool:
@@ -25,7 +23,7 @@ def installed() -> bool:
 
 
 def load() -> bool:
-    """Load it, for JPEGs and nothing else; whether it is there. Its threads are started with it."""
+    """Load it; whether it is there. Its threads are started with it."""
     if not installed():
         return False
     try:
@@ -33,25 +31,27 @@ def load() -> bool:
     except (ImportError, OSError):  # without the library itself
         return False
     pyvips.cache_set_max(0)  # no two jobs are the same
-    # By its own choice, other loaders than the plain one take JPEGs with more in them.
+    # It is given pixels and nothing else: whatever reads files stays closed.
     pyvips.operation_block_set("VipsForeignLoad", True)
-    pyvips.operation_block_set("VipsForeignLoadJpeg", False)
     return True
 
 
-def shrunk(source: bytes, size: Size) -> Image.Image | None:
-    """A whole JPEG of this size, not turned, in its own colours: L or RGB. None for what Pillow has to look at, and
-    where :func:`load` was not called or has loaded nothing."""
+def resized(picture: Image.Image, box: Box, size: Size) -> Image.Image | None:
+    """What ``box`` holds of an opaque picture, made ``size``. None for what Pillow has to do: what grows, what is
+    transparent, parts of pixels; and where :func:`load` was not called or has loaded nothing."""
     pyvips: Any = sys.modules.get("pyvips")
-    # It fills what a file that breaks off lacks with grey; whether one does is for Pillow to say.
-    if pyvips is None or not source.endswith(_END):
+    bands = _BANDS.get(picture.mode)
+    left, top, right, bottom = map(int, box)
+    across, down = size[0] / (right - left), size[1] / (bottom - top)
+    if pyvips is None or bands is None or any(edge % 1 for edge in box) or max(across, down) > 1:
         return None
     try:
-        small = pyvips.Image.thumbnail_buffer(
-            source, size[0], height=size[1], size="force", no_rotate=True, fail_on="error"
-        )
-        mode = _MODES.get((small.bands, small.format))
-        pixels = small.write_to_memory() if mode else b""
+        seen = pyvips.Image.new_from_memory(picture.tobytes(), picture.width, picture.height, bands, "uchar")
+        seen = seen.extract_area(left, top, right - left, bottom - top)
+        small = seen.resize(across, vscale=down, kernel="lanczos3")
+        pixels = small.write_to_memory()
     except pyvips.Error:
         return None
-    return Image.frombuffer(mode, size, pixels, "raw", mode, 0, 1) if mode else None
+    if (small.width, small.height) != size:
+        return None
+    return Image.frombuffer(picture.mode, size, pixels, "raw", picture.mode, 0, 1)

@@ -17,6 +17,9 @@ JSON_FILE = DOCS / "conformance.json"
 MARKDOWN_FILE = DOCS / "conformance.md"
 
 
+EDITION = "0.4.5"
+
+
 def known_reasons() -> dict[str, str]:
     """Why a case is not passed, by its id."""
     reasons: dict[str, str] = yaml.safe_load((HERE / "reasons.yaml").read_text(encoding="utf-8"))
@@ -51,7 +54,7 @@ def as_json(scored: Sequence[Scored], reasons: Mapping[str, str]) -> str:
     return json.dumps({**count(scored), "cases": cases}, indent=2, ensure_ascii=False) + "\n"
 
 
-def table(scored: Sequence[Scored]) -> str:
+def table(scored: Sequence[Scored], edition: str = EDITION) -> str:
     """The peers' results and ours, as a Markdown table."""
     totals = count(scored)
     ours = [f"**{totals[kind]['passed']} of {sum(totals[kind].values())}**" for kind in ("required", "optimal")]
@@ -59,7 +62,7 @@ def table(scored: Sequence[Scored]) -> str:
     rows = [
         ("cache", "edition", "required", "optimal"),
         ("---", "---", "---:", "---:"),
-        ("**edgeproxy**", "0.4.5", *ours),
+        ("**edgeproxy**", edition, *ours),
         *((peer["name"], "newest", f"{peer['required']} of 160", f"{peer['optimal']} of 105") for peer in peers),
     ]
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
