@@ -87,6 +87,8 @@ class Front:
         self._prefix = prefix
         self._query = query
         self._extensions = extensions
+        # How they end, in either case: most paths need no further look.
+        self._endings = frozenset([ending for name in extensions for ending in (name[-1:], name[-1:].upper())])
         self._accept_ch = accept_ch
         self._may_use = may_use
         self._refuse = refuse
@@ -96,6 +98,9 @@ class Front:
         self._targets: Memo[bytes, Asked] = Memo(self._target, MOST)
         self._queries: Memo[bytes, Asked] = Memo(self._taken_apart, MOST)
         self._facets: Memo[bytes, bytes] = Memo(self._facet, MOST)
+        # What nearly all requests ask for who say nothing but what they take: by that alone.
+        self._usual: Memo[bytes, bytes] = Memo(self._by_accept, MOST)
+        self._unusual = tuple([name for name in self._automatic.fields if name != choice.ACCEPT])
         self._is_page: Memo[bytes, bool] = Memo(media_matcher(("text/html",)), 256, longest=128)
         self._varies: dict[frozenset[bytes], bytes] = {}
 
@@ -112,7 +117,12 @@ class Front:
             if found.wish is not None:
                 return self._by_query(x, found.wish, found.rest)
         if chosen_for:
-            self._settle(x, self._automatic)
+            headers = request.headers
+            for name in self._unusual:
+                if name in headers:
+                    self._settle(x, self._automatic)
+                    return None
+            self._take(x, self._usual[headers.get(choice.ACCEPT, b"")], self._automatic)
         return None
 
     def response(self, x: Exchange, response: Response) -> None:
@@ -131,6 +141,8 @@ class Front:
             vary = self._varies.get(settled)
             if vary is None:
                 vary = self._varies[settled] = choice.vary(settled)
+            if not response.own and response.shared.fields.get(b"vary") == vary:
+                return  # as it was kept
             told = response.get(b"vary")
             if told is None:
                 response.set(b"vary", vary)
@@ -139,7 +151,7 @@ class Front:
                     vary_on(response, name)
 
     def _is_chosen_for(self, path: bytes) -> bool:
-        return len(self._extensions) > 0 and path[path.rfind(b".") :].lower() in self._extensions
+        return path[-1:] in self._endings and path[path.rfind(b".") :].lower() in self._extensions
 
     def _wish_of(self, x: Exchange) -> Wish | None:
         """What an exchange has asked for, after its request has been changed."""
@@ -190,6 +202,9 @@ class Front:
                 value = headers.get(name)
                 told += b"\n" if value is None else value + b"\n"
             facet = self._facets[told]
+        self._take(x, facet, wish)
+
+    def _take(self, x: Exchange, facet: bytes, wish: Wish) -> None:
         if not facet:
             return
         if self._would is None:
@@ -253,6 +268,9 @@ class Front:
         if not found:
             return Asked(None)
         return Asked(self._wishes[mark + _IN_QUERY + b",".join(found)], rest=b"&".join(rest))
+
+    def _by_accept(self, accept: bytes) -> bytes:
+        return options.write(choice.choose(AUTOMATIC, self._rules, {choice.ACCEPT: accept} if accept else {}))
 
     def _facet(self, key: bytes) -> bytes:
         name, *values = key.split(b"\n")

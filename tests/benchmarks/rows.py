@@ -11,6 +11,7 @@ from tests.benchmarks.servers import (
     EdgeproxyBetter,
     EdgeproxyDisk,
     EdgeproxyPictures,
+    EdgeproxyPlain,
     Nginx,
     Server,
     Varnish,
@@ -77,6 +78,7 @@ VARNISH = Peer("Varnish, varnishncsa counted", Varnish)
 VARNISHD = Peer("Varnish, varnishncsa not counted", Varnish, parts=("varnishd",))
 ONE_WORKER = Peer("edgeproxy, one worker", Edgeproxy)
 AS_IT_CAME = Peer("edgeproxy, hits on as many bytes kept as they came", Edgeproxy)
+PLAIN = Peer("edgeproxy, plain hits on as many bytes beside it", EdgeproxyPlain)
 
 ROWS: tuple[Row, ...] = (
     Row("hit-1k-nginx", "L1 hit, 1 KiB", NGINX, "/1k/", KIB, Target(1.0, 0.8)),
@@ -125,7 +127,7 @@ ROWS: tuple[Row, ...] = (
     Row(
         "picture",
         "L1 hit on a picture made into AVIF here",
-        AS_IT_CAME,
+        PLAIN,
         "/photo/",
         0,
         Target(1.05, 1.0),

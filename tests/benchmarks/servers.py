@@ -234,6 +234,15 @@ class EdgeproxyPictures(EdgeproxyBetter):
         return super().values() | {"images": "{auto: true}"}
 
 
+class EdgeproxyPlain(Edgeproxy):
+    """The same with the same stages, which choose no variant of what it is asked for."""
+
+    name = "edgeproxy-plain"
+
+    def values(self) -> dict[str, object]:
+        return super().values() | {"images": "{auto: true, extensions: [jpg]}"}
+
+
 class Nginx(Server):
     """nginx: a master, the workers, the cache manager."""
 
