@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, Final
@@ -34,7 +34,8 @@ PURGED_WITHIN: Final = (
 
 class Tiers:
     """Where stored answers are: shared by all routes of a worker, kept over reloads. ``disk`` is L2 and ``redis`` L3,
-    if they are on; ``improver`` makes better copies, if it may."""
+    if they are on; ``improver`` makes better copies, if it may. ``spread`` has the node's other workers do purges that
+    requests to this one amount to; None where there are none."""
 
     def __init__(self, memory_limit: int, clock: Clock, metrics: Metrics) -> None:
         self.clock = clock
@@ -50,6 +51,7 @@ class Tiers:
         self.disk: Disk | None = None
         self.redis: RedisTier | None = None
         self.improver: Improver | None = None
+        self.spread: Callable[[list[Purge]], Awaitable[None]] | None = None
         self._purging: list[Future[int]] = []
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -127,13 +129,15 @@ class Tiers:
         done, _ = await asyncio.wait(waiting, timeout=PURGED_WITHIN)
         return sum([purge.result() for purge in done])
 
-    def invalidate(self, key: bytes) -> None:
-        """Forget what is stored for the URL of a key: it was changed (RFC 9111 §4.4)."""
+    def invalidate(self, key: bytes) -> Purge:
+        """Forget what is stored for the URL of a key: it was changed (RFC 9111 §4.4). Returns what was done."""
         url = cache_key.url_of(key)
-        self.purge(Purge("url", url, soft=False, at=self.clock.wall()))
+        purge = Purge("url", url, soft=False, at=self.clock.wall())
+        self.purge(purge)
         if self.redis is not None:
             for spelling in self.recipes.spellings("url", url):
                 self.redis.change(spelling)
+        return purge
 
     def put(self, entry: Entry, began: float) -> None:
         """Store what a fetch brought that began at this wall time, unless it was purged meanwhile."""

@@ -31,13 +31,16 @@ class Invalidation:
         if not 200 <= response.status < 400:
             return response
         request, tiers = x.request, self._rules.tiers
-        tiers.invalidate(cache_key.of_request(request))
+        done = [tiers.invalidate(cache_key.of_request(request))]
         for name in (b"location", b"content-location"):
             url = _same_site(response.get(name), request)
             if url is not None:
-                tiers.invalidate(url)
+                done.append(tiers.invalidate(url))
         for tag in groups.invalidated(response.headers(), request):
-            tiers.purge(Purge("tag", tag, soft=False, at=self._rules.clock.wall()))
+            done.append(Purge("tag", tag, soft=False, at=self._rules.clock.wall()))
+            tiers.purge(done[-1])
+        if tiers.spread is not None:
+            await tiers.spread(done)
         return await self._keep(x, response, store) if self._answers_get(x, response) else response
 
     def _answers_get(self, x: Exchange, response: Response) -> bool:

@@ -48,7 +48,7 @@ class Bus:
     async def over(cls, sock: socket.socket, handlers: Mapping[str, Handler] | None = None) -> Bus:
         """A bus over one end of a socket pair, which belongs to it from then on."""
         reader, writer = await asyncio.open_unix_connection(sock=sock, limit=LONGEST)
-        return cls(reader, writer, handlers or {})
+        return cls(reader, writer, {} if handlers is None else handlers)
 
     async def ask(self, what: str, within: float = TIMEOUT, **arguments: Any) -> Any:
         """What the other side's handler ``what`` returns, ``within`` seconds. Raises BusError."""

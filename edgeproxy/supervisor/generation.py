@@ -13,7 +13,7 @@ from typing import Any
 from edgeproxy.observe.metrics import Metrics
 from edgeproxy.supervisor.backoff import Backoff
 from edgeproxy.supervisor.bus import BusError, RefusedError
-from edgeproxy.supervisor.process import WorkerProcess, ending
+from edgeproxy.supervisor.process import Changed, WorkerProcess, ending
 from edgeproxy.supervisor.totals import Totals
 
 logger = logging.getLogger("edgeproxy.supervisor")
@@ -24,7 +24,8 @@ LAST_SECONDS = 2.0  # for a drained worker to exit, before it is killed
 
 class Generation:
     """``text`` is the configuration that workers started from now on are given; ``path`` names it in their errors;
-    ``sockets`` are each worker's, by address; ``folder`` is what they share.
+    ``sockets`` are each worker's, by address; ``folder`` is what they share; ``changed`` hears what their requests
+    have changed.
     """
 
     def __init__(
@@ -35,6 +36,7 @@ class Generation:
         folder: Path,
         totals: Totals,
         metrics: Metrics,
+        changed: Changed,
     ) -> None:
         self.text = text
         self.path = path
@@ -43,6 +45,7 @@ class Generation:
         self._sockets = sockets
         self._folder = folder
         self._totals = totals
+        self._changed = changed
         self._restarts = metrics.counter("edgeproxy_worker_restarts_total", "Workers started in a dead one's place.")
         self._workers: dict[int, WorkerProcess] = {}
         self._slots: list[asyncio.Task[None]] = []
@@ -69,9 +72,11 @@ class Generation:
             await self.kill()
             raise
 
-    async def ask(self, what: str, within: float = 5.0, **arguments: Any) -> list[tuple[WorkerProcess, Any]]:
-        """Each live worker with what it answered, or the BusError."""
-        workers = self.workers
+    async def ask(
+        self, what: str, within: float = 5.0, but: WorkerProcess | None = None, **arguments: Any
+    ) -> list[tuple[WorkerProcess, Any]]:
+        """Each live worker, ``but`` one, with what it answered, or the BusError."""
+        workers = [worker for worker in self.workers if worker is not but]
         answers = await asyncio.gather(
             *(worker.bus.ask(what, within, **arguments) for worker in workers), return_exceptions=True
         )
@@ -134,7 +139,7 @@ class Generation:
         """One worker's life; returns how it ended."""
         sockets = self._sockets[number]
         try:
-            worker = self._workers[number] = await WorkerProcess.spawn(sockets, self._folder)
+            worker = self._workers[number] = await WorkerProcess.spawn(sockets, self._folder, self._changed)
         except OSError as error:
             _settle(first, BusError(f"no process could be started: {error}"))
             return str(error)

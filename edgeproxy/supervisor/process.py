@@ -7,15 +7,18 @@ import secrets
 import signal
 import socket
 import sys
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from edgeproxy.supervisor.bus import Bus
+from edgeproxy.supervisor.bus import Bus, Handler
 
 NODE = secrets.token_hex(4)  # the name of the node all workers of this supervisor are, unless it is configured
 START_WITHIN = 30.0
 DRAIN_MARGIN = 5.0  # for a worker to stop its pools and stages after the grace
+
+Changed = Callable[["WorkerProcess", list[dict[str, Any]]], Awaitable[None]]
 
 
 class WorkerProcess:
@@ -29,8 +32,9 @@ class WorkerProcess:
         self._serving = asyncio.get_running_loop().create_task(bus.run())
 
     @classmethod
-    async def spawn(cls, sockets: Mapping[str, socket.socket], folder: Path) -> WorkerProcess:
-        """Start a process that holds ``sockets``, shares ``folder`` and waits on its bus for :meth:`start`."""
+    async def spawn(cls, sockets: Mapping[str, socket.socket], folder: Path, changed: Changed) -> WorkerProcess:
+        """Start a process that holds ``sockets``, shares ``folder`` and waits on its bus for :meth:`start`. ``changed``
+        is called with it and the purges that its requests amount to."""
         ours, theirs = socket.socketpair()
         lent = [theirs.fileno(), *(sock.fileno() for sock in sockets.values())]
         try:
@@ -52,7 +56,10 @@ class WorkerProcess:
         finally:
             theirs.close()
         ours.setblocking(False)
-        return cls(process, await Bus.over(ours))
+        handlers: dict[str, Handler] = {}
+        worker = cls(process, await Bus.over(ours, handlers))
+        handlers["changed"] = partial(changed, worker)
+        return worker
 
     async def start(self, text: str, path: str, sockets: Mapping[str, socket.socket]) -> None:
         """Have it compile the configuration and serve. Raises BusError with the worker's reason."""

@@ -48,6 +48,12 @@ class Purging:
         (count, here), elsewhere = await asyncio.gather(self._here(purges), self._elsewhere(purges))
         return count, here + elsewhere
 
+    async def changed(self, worker: WorkerProcess, purges: list[dict[str, Any]]) -> None:
+        """What requests to one worker have changed, which has forgotten it, is to be forgotten by all."""
+        for other, answer in await self._ask("purge", but=worker, purges=purges, wait=False):
+            if isinstance(answer, BaseException):
+                logger.error("invalidation: worker %d: %s", other.pid, answer)
+
     async def _here(self, purges: list[Purge], *, wait: bool = True) -> tuple[int, list[str]]:
         count, errors = 0, []
         for worker, answer in await self._ask("purge", purges=[purge.to_json() for purge in purges], wait=wait):

@@ -205,7 +205,8 @@ class Supervisor:
         self._sockets.provide(addresses, size)
         sockets = [self._sockets.lend(addresses, number) for number in range(size)]
         self._folder = self._folder or Folder()
-        generation = Generation(text, self._path, sockets, self._folder.path, self._totals, self._metrics)
+        changed = self._purging.changed
+        generation = Generation(text, self._path, sockets, self._folder.path, self._totals, self._metrics, changed)
         await generation.start()
         return generation
 

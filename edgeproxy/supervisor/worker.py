@@ -42,6 +42,7 @@ from edgeproxy.pipeline.middleware import Services
 from edgeproxy.supervisor.bus import Bus
 from edgeproxy.supervisor.folder import SECRET
 from edgeproxy.supervisor.heap import Heap
+from edgeproxy.supervisor.spreading import Spreading
 
 if TYPE_CHECKING:
     import aiohttp
@@ -76,6 +77,8 @@ class Worker:
         self._changing = asyncio.Lock()
         self._draining: asyncio.Task[None] | None = None
         self._gone = asyncio.Event()
+        self._bus: Bus | None = None
+        self._spreading = Spreading(self._tell_changed)
 
     async def run(self, bus_socket: socket.socket) -> None:
         """Serve until drained, or until the supervisor is gone."""
@@ -87,7 +90,7 @@ class Worker:
             *(self.metrics, self.pools, self.top),
             *(self.purge, self.spellings),
         )
-        bus = await Bus.over(bus_socket, {handler.__name__: handler for handler in does})
+        self._bus = bus = await Bus.over(bus_socket, {handler.__name__: handler for handler in does})
         serving = loop.create_task(bus.run())
         serving.add_done_callback(lambda _: self._leave())
         self._heap.settle()
@@ -255,6 +258,7 @@ class Worker:
         cache = config.cache
         tiers.show_tags = cache.pass_tags
         tiers.node = pseudonym(config.node or self._node)
+        tiers.spread = self._spreading.spread if config.worker_count > 1 else None
         redis = None if cache.redis is None else cache.redis.settings()
         await tiers.use_redis(redis)
         await self._region.use(redis, config.worker_count)
@@ -263,6 +267,10 @@ class Worker:
         else:
             await _use_disk(tiers, cache.disk)
         await tiers.use_improver(_improving(config))
+
+    async def _tell_changed(self, purges: list[dict[str, Any]]) -> None:
+        if self._bus is not None:
+            await self._bus.ask("changed", purges=purges)
 
     def _route(self, request: Request) -> Route | None:
         return None if self._server is None else self._server.snapshot.route(request)

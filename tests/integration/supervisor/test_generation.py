@@ -128,6 +128,10 @@ def shared(folder):
     return folder
 
 
+async def unchanged(*_):
+    """Nobody asks these workers for anything."""
+
+
 async def test_a_worker_that_hangs_at_a_reload_is_replaced_by_one_that_starts_with_it(
     site, other_text, until, monkeypatch, tmp_path
 ):
@@ -143,6 +147,7 @@ async def test_a_worker_that_hangs_at_a_reload_is_replaced_by_one_that_starts_wi
         shared(tmp_path),
         Totals(),
         Metrics(),
+        unchanged,
     )
     try:
         await workers.start()
@@ -169,7 +174,7 @@ async def test_when_one_worker_cannot_start_none_is_left(site, other_text, tmp_p
     sockets.provide([address], 2)
     text = other_text(address, site.url, "site").replace("site", "sight", 1)
     lent = [sockets.lend([address], number) for number in range(2)]
-    workers = Generation(text, "e.yaml", lent, shared(tmp_path), Totals(), Metrics())
+    workers = Generation(text, "e.yaml", lent, shared(tmp_path), Totals(), Metrics(), unchanged)
     try:
         with pytest.raises(RefusedError, match=r"e\.yaml:\d+:\d+: "):
             await workers.start()
