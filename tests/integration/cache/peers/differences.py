@@ -50,7 +50,7 @@ TABLE: dict[str, Line] = {
     **{f"{peer}: {name}": Line(oracle.REASONS[name], OURS) for peer, names in _FAULTS.items() for name in names},
     "only-if-cached": Line("RFC 9111 §5.2.1.7: what is not stored gets 504; the peers ask the origin", OURS),
     "has something fresh": Line("RFC 9111 §4: who had a usable answer did not ask, and has no newer one", BOTH),
-    "has something newer": Line("RFC 9111 §4: the most recent is used, and it needs validation", BOTH),
+    "has something newer": Line("RFC 9111 §4: the most recent counts, and needs validation or is for others", BOTH),
     "both may": Line("RFC 9111 §4: both are stored and usable, fetched at different times", BOTH),
     # What we leave to the origin though a peer answers it.
     "HEAD told of a change": Line("RFC 9111 §4.3.5: what a HEAD shows to have changed is stale", OURS),
@@ -165,7 +165,7 @@ def _left_by_us(sides: Sides, b: int) -> str | None:
         return "a part is not the whole"
     if any(_shows_change(sides, number, b) for number in range(b + 1, sides.now)):
         return "HEAD told of a change"
-    if _newer(sides, sides.ours, b):
+    if _newer(sides, sides.ours, b) or _for_others(sides, b):
         return "has something newer"
     if directives(sides.step.get("Cache-Control")).get("max-age") == "0" and oracle.current_age(began.told) == 0:
         return "max-age=0 within a second"
@@ -221,6 +221,17 @@ def _newer(sides: Sides, seen: list[Seen], stored: int) -> bool:
         seen[number].asked and list(oracle.forbids(sides.sequence, number, sides.now))
         for number in range(stored + 1, sides.now)
         if sides.sequence.steps[number].url == sides.step.url
+    )
+
+
+def _for_others(sides: Sides, stored: int) -> bool:
+    """Whether we asked the origin again in between, with an answer that sets cookies: it took the place of what was
+    stored, and is not for a client that brings its own."""
+    steps = sides.sequence.steps
+    return bool(sides.step.get("Cookie")) and any(
+        sides.ours[number].asked and steps[number].told.cookie
+        for number in range(stored + 1, sides.now)
+        if steps[number].url == sides.step.url
     )
 
 
