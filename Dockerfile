@@ -19,6 +19,7 @@ RUN python -m venv /opt/edgeproxy \
 COPY pyproject.toml README.md LICENSE ./
 COPY config/ config/
 COPY middleware/ middleware/
+COPY models/ models/
 COPY edgeproxy/ edgeproxy/
 COPY scripts/compile scripts/
 # The modules in a request's path become machine code. pip compiles the others to bytecode: nothing can be written later.
@@ -38,6 +39,7 @@ COPY --from=build /opt/edgeproxy /opt/edgeproxy
 ENV PATH=/opt/edgeproxy/bin:/usr/local/bin:/usr/bin:/bin \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1 \
+    ORT_DISABLE_TELEMETRY=1 \
     EDGEPROXY_LISTEN=0.0.0.0:8080
 
 USER 10001:10001

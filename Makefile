@@ -7,7 +7,7 @@ BENCH_PACKAGES := nginx-light varnish wrk util-linux gcc libc6-dev python3-dev p
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-all check bench bench-images conformance docs lock venv
+.PHONY: help run test test-all check bench bench-images bench-inference conformance models docs lock venv
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -39,6 +39,17 @@ bench-images: venv ## Measure pictures beside thumbor and ipx
 	@scripts/debian-packages $(BENCH_PACKAGES) nodejs npm
 	@scripts/setup-compiled .venv-compiled
 	EDGEPROXY=.venv-compiled/bin/edgeproxy $(BIN)/python -m tests.benchmarks.images
+
+bench-inference: venv ## Measure models beside MLServer
+	@scripts/debian-packages $(BENCH_PACKAGES) npm
+	@scripts/setup-models .venv-models
+	@scripts/setup-compiled .venv-compiled
+	EDGEPROXY=.venv-compiled/bin/edgeproxy $(BIN)/python -m tests.benchmarks.inference
+
+models: venv ## Train the models anew and compare them with their cards (NAMES=…)
+	@scripts/debian-packages npm
+	@scripts/setup-models .venv-models
+	.venv-models/bin/python scripts/models $(NAMES)
 
 conformance: venv ## Run the public HTTP cache test suite through the proxy (SUITE=FOLDER: another edition's checkout)
 	$(BIN)/python -m tests.conformance $(SUITE)

@@ -11,6 +11,7 @@ import click
 from edgeproxy import __version__
 from edgeproxy.commands.cache import cache
 from edgeproxy.commands.credentials import key, password
+from edgeproxy.commands.models import models
 from edgeproxy.commands.purge import purge
 from edgeproxy.commands.sign import sign
 from edgeproxy.commands.simulate import simulate
@@ -176,6 +177,7 @@ def explain(url: str, file: Path | None, method: str, headers: tuple[str, ...]) 
 
 main.add_command(cache)
 main.add_command(key)
+main.add_command(models)
 main.add_command(password)
 main.add_command(purge)
 main.add_command(sign)

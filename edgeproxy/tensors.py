@@ -60,21 +60,21 @@ class Spec(NamedTuple):
         return f"{self.name} {self.kind}[{lengths}]"
 
 
-def check(specs: Iterable[Spec], tensors: Tensors) -> None:
-    """Raises TensorError unless there is just what the specs say."""
+def check(specs: Iterable[Spec], tensors: Tensors, what: str = "input") -> None:
+    """Raises TensorError unless there is just what the specs say; ``what`` they are of."""
     wanted = {spec.name: spec for spec in specs}
     for name in tensors:
         if name not in wanted:
-            raise TensorError(f"there is no input {name!r}; known are {', '.join(wanted)}")
+            raise TensorError(f"there is no {what} {name!r}; known are {', '.join(wanted)}")
     for name, spec in wanted.items():
         array = tensors.get(name)
         if array is None:
-            raise TensorError(f"input {name!r} is missing")
+            raise TensorError(f"{what} {name!r} is missing")
         if array.dtype != KINDS[spec.kind].dtype:
-            raise TensorError(f"input {name!r} is {spec.kind}, not {_word(array)}")
+            raise TensorError(f"{what} {name!r} is {spec.kind}, not {_word(array)}")
         lengths = zip(spec.shape, array.shape, strict=False)
         if len(array.shape) != len(spec.shape) or any(want not in {ANY, length} for want, length in lengths):
-            raise TensorError(f"input {name!r} has the shape {list(array.shape)}; wanted is {spec}")
+            raise TensorError(f"{what} {name!r} has the shape {list(array.shape)}; wanted is {spec}")
 
 
 def _word(array: Array) -> str:

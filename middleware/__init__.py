@@ -25,6 +25,7 @@ ORDER: list[tuple[str, str]] = [
     ),
     ("client_certificate", "the handshake has verified it already; who is known by it need not be scored"),
     ("web_bot_auth", "before bot_check, which takes the word of an agent that proved its name"),
+    ("predict", "before bot_check, whose score takes in what a model says of a request's head"),
     ("bot_check", "its verdict costs a look-up, so a denied bot reaches neither a signature check nor a limiter's key"),
     ("flood", "sees what bot_check made of a request; what it finds raises the bar for all stages below"),
     ("challenge", "carries out what the scores above call for; before credentials, which guessing floods would try"),
@@ -46,5 +47,6 @@ ORDER: list[tuple[str, str]] = [
         "next to the cache: what is kept is compressed once, on its way in; the rest first of all on its way out",
     ),
     ("prefetch", "only looks, once an answer is out; beside the cache, which it fills"),
+    ("inference", "answers what no cache keeps; before the cache, which would take its POSTs for changes"),
     ("cache", "last: a hit is an answer, so all that decides, limits or edits a request has run by then"),
 ]

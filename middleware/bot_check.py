@@ -12,7 +12,7 @@ from edgeproxy.bots.agents import Agents
 from edgeproxy.bots.catalogue import CATALOGUE
 from edgeproxy.bots.probes import Probes
 from edgeproxy.bots.ranges import loader
-from edgeproxy.bots.score import Actions, Judge, Signals, Weights
+from edgeproxy.bots.score import Actions, Judge, Scorer, Signals, Weights
 from edgeproxy.bots.settings import (
     ActionSettings,
     CrawlerSettings,
@@ -24,7 +24,7 @@ from edgeproxy.bots.settings import (
 from edgeproxy.bots.shape import Shapes
 from edgeproxy.bots.verification import Verification
 from edgeproxy.config.units import Duration, Rate, RateValue
-from edgeproxy.config.values import Many
+from edgeproxy.config.values import Many, Name
 from edgeproxy.http.message import Response
 from edgeproxy.limits.gcra import Limiter
 from edgeproxy.pipeline.callers import Networks
@@ -99,6 +99,13 @@ class BotCheck(Middleware):
         weights: WeightSettings = WeightSettings()
         """What each signal adds to the score."""
 
+        model: Name | None = None
+        """A model, from the section `models`, that is asked about each request's head: `bot-score`. Its probability
+        that a program asks counts for the score. Where it does not answer at once the score is without it."""
+
+        model_weight: Annotated[int, Field(ge=1, le=100)] = 50
+        """What `model` adds to the score where it is sure; less where it is less so."""
+
         ja4: Ja4Settings = Ja4Settings()
         """Fingerprints of TLS hellos that count for the score."""
 
@@ -116,7 +123,7 @@ class BotCheck(Middleware):
         count = services.metrics.counter
         self._refused = count("edgeproxy_refused_total", "Requests that stages refused.", ("stage",))
         agents = Agents(config.signs, frozenset(config.deny), frozenset(config.welcome), self._refuse)
-        scores = config.score or config.actions != ActionSettings()
+        scores = config.score or config.actions != ActionSettings() or config.model is not None
         checks = count("edgeproxy_crawler_checks_total", "Crawlers' names checked in DNS, by outcome.", ("outcome",))
         self._verification = None
         if config.verify:
@@ -134,12 +141,16 @@ class BotCheck(Middleware):
             agents,
             shapes if config.shape else None,
             None if self._verification is None else self._verification.ask,
-            self._signals(config, agents, shapes).score if scores else None,
+            self._scorer(config, agents, shapes) if scores else None,
             Actions(*config.actions.thresholds()),
             self._refuse,
             acted.inc,
             observes=config.mode == "observe",
         ).check
+
+    @classmethod
+    def asks_models(cls, config: Config) -> bool:
+        return config.model is not None
 
     def uses(self, phase: str) -> bool:
         return phase != "log" or self._probes is not None
@@ -151,6 +162,16 @@ class BotCheck(Middleware):
     async def stop(self) -> None:
         if self._verification is not None:
             await self._verification.stop()
+
+    def _scorer(self, config: Config, agents: Agents, shapes: Shapes) -> Scorer:
+        """The signals' sum, and what a model adds to it; it costs a fifth of a second to load what runs models."""
+        weigh = self._signals(config, agents, shapes).score
+        models = self.services.models
+        if config.model is None or models is None:
+            return weigh
+        from edgeproxy.inference.score import ModelScore
+
+        return ModelScore(weigh, models(), config.model, config.model_weight, self.services.metrics).score
 
     def _signals(self, config: Config, agents: Agents, shapes: Shapes) -> Signals:
         weights = config.weights

@@ -149,10 +149,13 @@ class Judge:
             x.shape = self._shapes.of(x.request.headers).text
         if answer is None and self._ask is not None and x.bot == "crawler" and not x.agent:
             answer = self._verify(x, self._ask)
-        if answer is None and self._score is not None and not x.agent and not x.identity:
-            x.score = score = self._score(x)
-            if score >= self._actions.least:
-                answer = self._act(x, score)
+        if answer is None and self._score is not None:
+            if x.agent or x.identity:
+                x.score = 0
+            else:
+                x.score = score = min(100, x.score + self._score(x))  # beside what a stage before this one has found
+                if score >= self._actions.least:
+                    answer = self._act(x, score)
         return answer
 
     def _verify(self, x: Exchange, ask: Callable[[str, str], int]) -> Response | None:

@@ -9,7 +9,8 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Sequence
-from typing import Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, SecretBytes, SecretStr, ValidationError
 
@@ -27,6 +28,9 @@ from edgeproxy.pipeline.exchange import Exchange
 from edgeproxy.pipeline.middleware import Middleware, Services
 from edgeproxy.routing.geo import ByCountry
 from edgeproxy.routing.match import Router
+
+if TYPE_CHECKING:
+    from edgeproxy.inference.service import Inference
 
 __all__ = ["activate", "compile_config", "discover"]
 
@@ -54,6 +58,8 @@ def compile_config(
     pools, errors = _build_pools(config, services, previous)
     if errors:
         raise ConfigErrors(errors)
+    models = _Models(config, services, previous)
+    services = replace(services, models=models.get)
     builder = _StageBuilder(config, services, stages or discover(), {} if previous is None else previous.stages)
     chains = [compile_chain(builder.build(index), observers) for index in range(len(config.routes))]
     routes = [
@@ -63,7 +69,7 @@ def compile_config(
     unrouted = Route("none", compile_chain(builder.build(None), observers), NoRoute())
     if builder.errors:
         raise ConfigErrors(builder.errors)
-    return Snapshot(config, Router(routes), unrouted, pools, builder.stages)
+    return Snapshot(config, Router(routes), unrouted, pools, builder.stages, models.made)
 
 
 def _origin(route: RouteConfig, pools: dict[str, Pool]) -> Origin:
@@ -94,7 +100,7 @@ async def activate(
     before = [] if previous is None else _parts(previous)
     after = _parts(snapshot)
     kept = {id(part) for part in before} & {id(part) for part in after}
-    started: list[Middleware | Pool] = []
+    started: list[Middleware | Pool | Inference] = []
     try:
         for part in after:
             if id(part) not in kept:
@@ -110,8 +116,31 @@ async def activate(
             await part.stop()
 
 
-def _parts(snapshot: Snapshot) -> list[Middleware | Pool]:
-    return [*snapshot.pools.values(), *snapshot.stages.values()]
+def _parts(snapshot: Snapshot) -> list[Middleware | Pool | Inference]:
+    models = [] if snapshot.models is None else [snapshot.models]
+    return [*snapshot.pools.values(), *models, *snapshot.stages.values()]
+
+
+class _Models:
+    """The snapshot's models, made when the first stage asks for them: what they need takes a fifth of a second and
+    40 MB to load."""
+
+    def __init__(self, config: Config, services: Services, previous: Snapshot | None) -> None:
+        self.made: Inference | None = None
+        self._services = services
+        self._settings = config.models
+        same = previous is not None and previous.config.models == config.models
+        self._before = previous.models if previous is not None and same else None
+
+    def get(self) -> Inference:
+        """Raises ValueError."""
+        if self.made is None:
+            self.made = self._before
+        if self.made is None:
+            from edgeproxy.inference.service import Inference
+
+            self.made = Inference(self._settings, self._services)
+        return self.made
 
 
 # -- pools -----------------------------------------------------------------------------------------------------------
@@ -187,6 +216,8 @@ class _StageBuilder:
             for name, stage in stages.items():
                 if missing := stage.misses(stages):
                     self._report(places[name], f"on route {route.name!r}: {missing}")
+                for other in {*stage.hands_over_to()} - {each.name for each in self._config.routes}:
+                    self._report(places[name], f"on route {route.name!r}: there is no route {other!r}")
             if route.country_pools and "geo" not in stages:
                 self._report(("routes", index or 0, "country_pools"), "needs the geo stage on this route")
         return list(stages.values())
@@ -195,8 +226,11 @@ class _StageBuilder:
         made = self._discovered.stages[name]
         try:
             config = made.Config.model_validate(settings, context={"folder": self._config.folder})
-            key = stage_key(name, config)
+            asks_models = made.asks_models(config)
+            key = stage_key(name, config, self._config.models if asks_models else None)
             stage = self.stages.get(key) or self._previous.get(key) or made(config, self._services)
+            if asks_models and self._services.models is not None:
+                self._services.models()  # a stage that was taken over goes on with the same ones
         except ValidationError as error:
             for found in error.errors(include_url=False):
                 self._report((*place, *found["loc"]), phrase(found, made.Config))
@@ -213,9 +247,11 @@ class _StageBuilder:
             self.errors.append(error)
 
 
-def stage_key(name: str, config: BaseModel) -> str:
-    """What a stage is known by from one snapshot to the next: its name and a digest of its settings, secrets too."""
-    settings = json.dumps(config.model_dump(mode="python"), sort_keys=True, default=_plain)
+def stage_key(name: str, *configs: BaseModel | None) -> str:
+    """What a stage is known by from one snapshot to the next: its name and a digest of its settings, secrets too, and
+    of what else it is made from."""
+    dumped = [config.model_dump(mode="python") for config in configs if config is not None]
+    settings = json.dumps(dumped, sort_keys=True, default=_plain)
     return f"{name}:{hashlib.sha256(settings.encode()).hexdigest()[:32]}"
 
 

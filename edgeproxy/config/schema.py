@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, PrivateAttr, model_validator
 
 from edgeproxy.config.admin import AdminConfig
+from edgeproxy.config.models import ModelsConfig
 from edgeproxy.config.redis import RedisConfig
 from edgeproxy.config.section import Section
 from edgeproxy.config.units import Address, Cidr, Duration, EndpointUrl, Share, Size, parse_endpoint
@@ -350,6 +351,7 @@ class Config(Section):
     """The admin listener; `off` for none."""
     limits: LimitsConfig = LimitsConfig()
     cache: CacheConfig = CacheConfig()
+    models: ModelsConfig = ModelsConfig()
     middleware: StageMap = Field({})
     """Settings of stages for all routes: `name: {…}`, `name: on`, `name: off`. A stage not named has its default."""
     pools: dict[Name, PoolConfig] = Field(min_length=1, max_length=1_000)

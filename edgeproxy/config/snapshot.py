@@ -10,6 +10,7 @@ from edgeproxy.pipeline.exchange import Exchange
 
 if TYPE_CHECKING:
     from edgeproxy.config.schema import Config
+    from edgeproxy.inference.service import Inference
     from edgeproxy.origin.pool import Pool
     from edgeproxy.pipeline.middleware import Middleware
     from edgeproxy.routing.match import Router
@@ -47,10 +48,10 @@ class Snapshot:
     """Everything an exchange needs to know of the configuration.
 
     ``unrouted`` takes what no route matches. ``stages`` and ``pools`` are keyed by what configures them, so that the
-    next snapshot takes over those that stay the same, with their state.
+    next snapshot takes over those that stay the same, with their state. ``models``: None where no stage asks any.
     """
 
-    __slots__ = ("config", "pools", "router", "stages", "unrouted")
+    __slots__ = ("config", "models", "pools", "router", "stages", "unrouted")
 
     def __init__(
         self,
@@ -59,8 +60,10 @@ class Snapshot:
         unrouted: Route,
         pools: dict[str, Pool],
         stages: dict[str, Middleware],
+        models: Inference | None = None,
     ) -> None:
         self.config = config
+        self.models = models
         self.router = router
         self.unrouted = unrouted
         self.pools = pools

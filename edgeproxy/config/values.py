@@ -103,6 +103,17 @@ def _file(value: str, info: ValidationInfo) -> str:
     return str(path)
 
 
+def _directory(value: str, info: ValidationInfo) -> str:
+    """An absolute path to a folder that is there; relative ones start at the validation context's ``folder``."""
+    folder = (info.context or {}).get("folder")
+    if folder is None:
+        return value
+    path = pathlib.Path(folder, value).absolute()
+    if not path.is_dir() or not os.access(path, os.R_OK | os.X_OK):
+        raise ValueError(f"no folder that may be read: {path}")
+    return str(path)
+
+
 def _folder(value: str) -> str:
     """A folder that need not be there yet; a cache has no place that goes without saying."""
     if not pathlib.PurePath(value).is_absolute():
@@ -167,6 +178,7 @@ HostName = Annotated[str, BeforeValidator(_host_name)]
 HostToSend = Annotated[str, BeforeValidator(_pool_host)]
 Path = Annotated[str, BeforeValidator(_path)]
 File = Annotated[str, Field(min_length=1), AfterValidator(_file)]
+Directory = Annotated[str, Field(min_length=1), AfterValidator(_directory)]
 FolderPath = Annotated[str, Field(min_length=1), AfterValidator(_folder)]
 Regex = Annotated[str, BeforeValidator(_regex)]
 Method = Annotated[str, BeforeValidator(_method)]

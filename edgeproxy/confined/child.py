@@ -68,6 +68,17 @@ class Child:
     def pid(self) -> int:
         return self._process.pid
 
+    async def ended(self, within: float) -> int | None:
+        """How it ended by itself: its exit status, or minus the number of a signal; None if it has not in that time.
+
+        To be asked before it is killed: whoever kills takes the status of one that has ended.
+        """
+        try:
+            async with asyncio.timeout(within):
+                return await self._process.wait()
+        except TimeoutError:
+            return None
+
     async def send(self, *parts: bytes) -> None:
         """Write it all. Raises OSError."""
         loop = asyncio.get_running_loop()

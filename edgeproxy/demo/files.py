@@ -25,6 +25,7 @@ PAGES: dict[str, tuple[str, str]] = {
     "/stations/": ("stations.html", PAGE),
     "/photographs/": ("photographs.html", PAGE),
     "/live/": ("live.html", PAGE),
+    "/reader/": ("reader.html", PAGE),
     "/sign-in/": ("sign-in.html", PAGE),
     "/members/": ("members.html", NEVER),
     "/robots.txt": ("robots.txt", DAY),

@@ -26,6 +26,7 @@ _MODES: Final = {
     "png": ("L", "RGB", "RGBA"),
     "webp": ("RGB", "RGBA"),
     "avif": ("L", "RGB", "RGBA"),
+    "pixels": ("RGB",),
 }
 _ATTEMPTS: Final = 4  # encodings at most to find a quality by likeness
 _LOWEST, _HIGHEST = 30, 95  # where it is looked for
@@ -33,9 +34,11 @@ _COLOURS: Final = 256
 
 
 def encode(picture: Image.Image, form: str, plan: Plan, craft: Craft, kept: Kept, *, colours: int = 0) -> bytes:
-    """The file. ``form``: jpeg, png, webp or avif; ``colours``: those of the palette a PNG is to have, 0 for none."""
+    """The file. ``form``: jpeg, png, webp, avif, pixels; ``colours``: those of the palette a PNG has, 0 for none."""
     if picture.mode not in _MODES[form]:
         picture = picture.convert("RGBA" if picture.mode == "RGBA" and form != "jpeg" else "RGB")
+    if form == "pixels":
+        return picture.tobytes()
     if form == "png":
         return _png(picture, plan, kept, colours)
     quality = plan.quality or craft.quality

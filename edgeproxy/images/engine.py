@@ -120,7 +120,7 @@ class _Maker:
     ) -> None:
         self.picture, self.framed, self.laid = picture, framed, laid
         self._plan = plan
-        self._opaque = form == "jpeg"
+        self._opaque = form in {"jpeg", "pixels"}
         self._profile: bytes | None = picture.info.get("icc_profile")
         self._factors = (1.0, 1.0)
         self._vips = engine != "pillow"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final, Literal, NamedTuple
 
 Fit = Literal["scale-down", "contain", "cover", "crop", "pad", "squeeze"]
-Format = Literal["jpeg", "png", "webp", "avif", "gif", "json"]
+Format = Literal["jpeg", "png", "webp", "avif", "gif", "json", "pixels"]
 Metadata = Literal["none", "copyright", "keep"]
 Colour = tuple[int, int, int, int]  # red, green, blue, alpha, 0 to 255 each
 
@@ -16,6 +16,7 @@ TYPES: Final[dict[str, bytes]] = {
     "avif": b"image/avif",
     "gif": b"image/gif",
     "json": b"application/json",
+    "pixels": b"application/octet-stream",
 }
 
 
@@ -29,7 +30,7 @@ class Plan(NamedTuple):
     top, right, bottom and left in pixels of the source, before all else. ``anim``: False takes the first frame alone.
     ``hurry``: make the quickest good copy; a better one will be asked for later. ``ssim``: the structural similarity, 0
     to 1, that the quality is chosen to reach, at ``quality`` at most; 0 for none. ``baseline``: a JPEG that is shown
-    from top to bottom instead of ever sharper.
+    from top to bottom instead of ever sharper. The format ``pixels`` is red, green and blue, a byte each, row by row.
     """
 
     width: int = 0

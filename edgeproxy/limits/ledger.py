@@ -15,8 +15,8 @@ from collections.abc import Sequence
 from hashlib import blake2b, sha1
 from typing import Any, Final, NamedTuple
 
+from edgeproxy.breaker import LONGEST_WAIT
 from edgeproxy.limits.lease import Ask, Terms
-from edgeproxy.redis.breaker import LONGEST_WAIT
 
 SLOTS: Final = 16  # of a Cluster
 SETTLE: Final = LONGEST_WAIT + 2.0  # seconds in which the last worker finds out that Redis is back

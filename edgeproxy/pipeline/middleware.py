@@ -8,7 +8,7 @@ Hooks are plain functions; ``request``, ``fetch`` and ``store`` may also be ``as
 from __future__ import annotations
 
 import secrets
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from edgeproxy.cache.tiers import Tiers
     from edgeproxy.config.snapshot import Route
+    from edgeproxy.inference.service import Inference
     from edgeproxy.limits.region import Region
     from edgeproxy.observe.metrics import Metrics
 
@@ -52,12 +53,16 @@ class Services:
     """The name this node drew at its start, for where configuration gives it none."""
     route: Callable[[Request], Route | None] = lambda _: None
     """The route a request takes by the snapshot in service, for sub-exchanges; None while there is no snapshot."""
+    route_named: Callable[[str], Route | None] = lambda _: None
+    """The route of that name in the snapshot in service, None if there is none."""
     folder: Path | None = None
     """The folder in memory that all workers of this node share while it runs; None where nothing is served."""
     secret: bytes = field(default_factory=lambda: secrets.token_bytes(32), repr=False)
     """A secret that all workers of this node share, drawn anew at each of its starts."""
     region: Region | None = None
     """What limits that the nodes of a region count together are kept up by; None where nothing is served."""
+    models: Callable[[], Inference] | None = None
+    """The models of the snapshot being compiled, made at first use; for stages that say they ask them."""
 
 
 class Middleware:
@@ -87,6 +92,12 @@ class Middleware:
         self.config = config
         self.services = services
 
+    @classmethod
+    def asks_models(cls, config: Any, /) -> bool:
+        """Whether it uses ``services.models``, configured so. It is then built anew when the configuration's ``models``
+        change."""
+        return False
+
     async def start(self) -> None:
         """Begin background work. Called once, when the first snapshot with this stage goes into service."""
 
@@ -101,6 +112,10 @@ class Middleware:
         """What the stage, configured as it is, misses in the stages ``beside`` it on a route, by name: a sentence for
         whoever wrote the configuration, "" for nothing."""
         return ""
+
+    def hands_over_to(self) -> Iterable[str]:
+        """The names of the routes that it may hand an exchange over to: each must be one of the configuration's."""
+        return ()
 
     def request(self, x: Exchange, /) -> Verdict | Awaitable[Verdict]:
         """Before the cache look-up. A response ends the request phase and is the answer."""

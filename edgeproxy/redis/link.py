@@ -11,9 +11,9 @@ from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, Literal, NamedTuple, TypeVar
 from urllib.parse import urlsplit
 
+from edgeproxy.breaker import Breaker
 from edgeproxy.clock import Clock
 from edgeproxy.observe.metrics import Metrics
-from edgeproxy.redis.breaker import Breaker
 
 logger = logging.getLogger("edgeproxy.redis")
 

@@ -83,6 +83,7 @@ class Router:
 
     def __init__(self, routes: Sequence[tuple[MatchConfig, Route]]) -> None:
         self._rules = [_rule(match, route, order) for order, (match, route) in enumerate(routes)]
+        self._named = {route.name: route for _, route in routes}
         of_host: dict[bytes, list[Rule]] = {}
         for rule in self._rules:
             for host in dict.fromkeys(rule.hosts or (b"",)):
@@ -118,6 +119,10 @@ class Router:
             if (route := _first(rest, request)) is not None:
                 return route
         return None
+
+    def named(self, name: str) -> Route | None:
+        """The route of that name."""
+        return self._named.get(name)
 
     def explain(self, request: Request) -> list[Considered]:
         """Every route, the winner first, with why it won or lost. For people; it looks at all of them."""

@@ -113,6 +113,7 @@ class Worker:
                 self._http,
                 self._node,
                 self._route,
+                self._route_named,
                 folder=self._folder,
                 secret=(self._folder / SECRET).read_bytes(),
                 region=self._region,
@@ -274,6 +275,9 @@ class Worker:
 
     def _route(self, request: Request) -> Route | None:
         return None if self._server is None else self._server.snapshot.route(request)
+
+    def _route_named(self, name: str) -> Route | None:
+        return None if self._server is None else self._server.snapshot.router.named(name)
 
     def _http(self) -> aiohttp.ClientSession:
         """The session for outbound calls, made when the first stage asks."""

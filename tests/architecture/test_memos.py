@@ -30,6 +30,7 @@ ASKED_BY_OTHERS: dict[str, Callable[[bytes], object]] = {
 ASKED_BY_US = {
     "edgeproxy.config.stages.discover": "no arguments",
     "edgeproxy.http.dates._format": "whole seconds",
+    "edgeproxy.inference.protobuf._run": "tags of known lists, fewer than 128",
     "edgeproxy.observe.analytics.cache_label": "verdicts, which are our own words",
 }
 
@@ -38,7 +39,8 @@ def memos() -> dict[str, functools._lru_cache_wrapper[object]]:
     found = {}
     for package in (edgeproxy, middleware):
         for module in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
-            if module.name.endswith("__main__"):
+            # What training takes is not installed here, and serves nobody.
+            if module.name.endswith("__main__") or module.name.startswith("edgeproxy.training."):
                 continue
             for name, value in vars(importlib.import_module(module.name)).items():
                 own = isinstance(value, functools._lru_cache_wrapper) and value.__wrapped__.__module__ == module.name

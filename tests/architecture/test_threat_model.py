@@ -33,7 +33,7 @@ def test_there_are_threats_in_every_subsystem() -> None:
     subsystems = {number(threat).split("-")[1] for threat in THREATS}
     assert subsystems == {
         *("LST", "RTE", "ADR", "STG", "JWT", "CRD", "SIG", "LIM", "BOT", "CHL", "GEO", "FLD"),
-        *("CCH", "CMP", "IMG", "ORG", "CFG", "SUP", "OBS", "DEM"),
+        *("CCH", "CMP", "IMG", "INF", "ORG", "CFG", "SUP", "OBS", "DEM"),
     }
     assert len({number(threat) for threat in THREATS}) == len(THREATS)
 

@@ -18,7 +18,8 @@ from tests.benchmarks.stages import Cost
 PAGE = Path(__file__).with_name("page.md")
 JSON_NAME = "benchmarks.json"
 MARKDOWN_NAME = "benchmarks.md"
-IMAGES = "images-"  # how the keys of the rows begin that tests.benchmarks.images measures
+# How the keys of the rows begin that other commands measure: tests.benchmarks.images and tests.benchmarks.inference.
+IMAGES, INFERENCE = "images-", "inference-"
 BEGIN, END = "<!-- benchmarks -->", "<!-- /benchmarks -->"
 _COLUMNS = (
     "work",
@@ -143,7 +144,7 @@ def write(folder: Path, outcomes: Sequence[Outcome], costs: Sequence[Cost], cond
         "versions": dict(conditions.versions),
         "pairs": conditions.pairs,
         "seconds": conditions.seconds,
-        "rows": [*entries, *(cost.entry() for cost in costs), *_rows_of_images(folder / JSON_NAME)],
+        "rows": [*entries, *(cost.entry() for cost in costs), *_rows_of_others(folder / JSON_NAME)],
     }
     folder.mkdir(parents=True, exist_ok=True)
     (folder / JSON_NAME).write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n")
@@ -162,7 +163,7 @@ def replace(folder: Path, outcomes: Sequence[Outcome]) -> None:
         raise BenchmarkError(f"{folder} has no report with these rows; the whole benchmark writes one")
     document["rows"] = [fresh.get(row.get("key"), row) for row in document["rows"]]
     file.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n")
-    entries = [row for row in document["rows"] if "aim" in row and not row["key"].startswith(IMAGES)]
+    entries = [row for row in document["rows"] if "aim" in row and not row["key"].startswith((IMAGES, INFERENCE))]
     text = page.read_text()
     begin = text.index(f"| {_COLUMNS[0]} |")
     end = text.index("\n\n", begin)
@@ -171,7 +172,7 @@ def replace(folder: Path, outcomes: Sequence[Outcome]) -> None:
         fill(folder.parent / "README.md", entries)
 
 
-def _rows_of_images(file: Path) -> list[dict[str, object]]:
+def _rows_of_others(file: Path) -> list[dict[str, object]]:
     """What another command has put there stays."""
     rows = json.loads(file.read_text())["rows"] if file.exists() else []
-    return [row for row in rows if str(row.get("key", "")).startswith(IMAGES)]
+    return [row for row in rows if str(row.get("key", "")).startswith((IMAGES, INFERENCE))]

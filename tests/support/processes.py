@@ -142,11 +142,12 @@ class EdgeProcess:
     def reload(self) -> None:
         self.process.send_signal(signal.SIGHUP)
 
-    def admin(self, path: str, method: str = "GET") -> tuple[int, bytes]:
-        """Ask the admin listener: status and body."""
+    def admin(self, path: str, method: str = "GET", order: Any = None) -> tuple[int, bytes]:
+        """Ask the admin listener, with an order as JSON if there is one: status and body."""
         connection = http.client.HTTPConnection("127.0.0.1", self.admin_port, timeout=5)
         try:
-            connection.request(method, path)
+            body = None if order is None else json.dumps(order)
+            connection.request(method, path, body, {} if body is None else {"content-type": "application/json"})
             response = connection.getresponse()
             return response.status, response.read()
         finally:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 import socket
 import sys
 
@@ -64,3 +66,11 @@ async def test_one_that_cannot_be_run_is_an_error(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(sys, "executable", "/there/is/none")
     with pytest.raises(OSError):
         await Child.run(ECHO, MEMORY, environment={})
+
+
+async def test_how_it_ended_is_told() -> None:
+    child = await Child.run(ECHO, MEMORY, environment={})
+    assert await child.ended(0.01) is None
+    os.kill(child.pid, signal.SIGSEGV)
+    assert await child.ended(5) == -signal.SIGSEGV
+    await child.end()

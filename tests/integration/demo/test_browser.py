@@ -13,7 +13,7 @@ STRICT = (
     "default-src 'none'; connect-src 'self'; img-src 'self'; script-src 'self'; style-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
-PAGES = ("/", "/stations/", "/photographs/", "/live/", "/sign-in/")
+PAGES = ("/", "/stations/", "/photographs/", "/live/", "/reader/", "/sign-in/")
 DECODE_ALL = """(async () => {
     for (const image of document.images) { image.loading = "eager"; await image.decode(); }
     return [...document.images].every((image) => image.naturalWidth > 0);
@@ -76,6 +76,26 @@ async def test_station_list_comes_from_the_api(edge: EdgeProcess, page: Page) ->
     await page.until("document.querySelectorAll('[data-stations] button').length === 8")
     await page.run("document.querySelector('button[data-id=port-aurel]').click()")
     await page.until("document.querySelector('[data-station] h2')?.textContent === 'Port Aurel'")
+    assert page.complaints == []
+
+
+async def test_a_digit_that_is_drawn_and_a_remark_are_read_at_the_edge(edge: EdgeProcess, page: Page) -> None:
+    await page.open(f"{edge.url}/reader/")
+    await page.run(
+        """(() => {
+          const slate = document.querySelector('[data-slate]'), box = slate.getBoundingClientRect();
+          const send = (kind, x, y) => slate.dispatchEvent(new PointerEvent(kind, {
+            clientX: box.left + x * box.width, clientY: box.top + y * box.height, pointerId: 1, bubbles: true,
+          }));
+          slate.setPointerCapture = () => {};
+          send('pointerdown', .5, .15);
+          for (let y = .15; y < .86; y += .05) send('pointermove', .5, y);
+          send('pointerup', .5, .85);
+        })()"""
+    )
+    await page.until("document.querySelector('[data-read]').textContent === '1'")
+    await page.run("document.querySelector('[data-remark] button').click()")
+    await page.until("document.querySelector('[data-language]').textContent === 'German'")
     assert page.complaints == []
 
 

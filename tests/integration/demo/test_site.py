@@ -11,7 +11,7 @@ import pytest
 from tests.support.fetching import CODINGS, fetch, wire_session
 from tests.support.processes import EdgeProcess
 
-PAGES = ("/", "/stations/", "/photographs/", "/live/", "/sign-in/")
+PAGES = ("/", "/stations/", "/photographs/", "/live/", "/reader/", "/sign-in/")
 API = ("/api/stations", "/api/stations/skarholm")
 
 

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from importlib.metadata import EntryPoint
 from itertools import product
 from pathlib import Path
@@ -72,12 +72,35 @@ class Fails(Recording):
         raise RuntimeError("no start")
 
 
+class Hands(Recording):
+    name = "hands"
+
+    class Config(MiddlewareConfig):
+        to: tuple[str, ...]
+
+    def hands_over_to(self) -> Iterable[str]:
+        return self.config.to  # type: ignore[no-any-return]
+
+
+class Asks(Recording):
+    """Asks models if it is told to."""
+
+    name = "asks"
+
+    class Config(MiddlewareConfig):
+        asks: bool = False
+
+    @classmethod
+    def asks_models(cls, config: Any) -> bool:
+        return bool(config.asks)
+
+
 class Cache(Recording):
     name = "cache"
 
 
-STAGES: dict[str, type[Middleware]] = {stage.name: stage for stage in (First, Limit, Reads, Fails, Cache)}
-DISCOVERED = Discovered(STAGES, ("first", "limit", "reads", "fails", "cache"), frozenset(("first", "cache")))
+STAGES: dict[str, type[Middleware]] = {stage.name: stage for stage in (First, Limit, Reads, Fails, Hands, Asks, Cache)}
+DISCOVERED = Discovered(STAGES, tuple(STAGES), frozenset(("first", "cache")))
 
 TEXT = """
 listeners: [{address: ":8080"}]
@@ -242,6 +265,29 @@ def test_failure_in_building_has_its_place_and_leaves_the_last_snapshot(services
     assert (before.stages, before.pools) == (known, pools)
 
 
+def test_routes_that_may_take_over_must_be_there(services: Services) -> None:
+    build(services, TEXT.replace("limit: off", "hands: {to: [api, all]}"))
+    with pytest.raises(ConfigErrors, match="on route 'plain': there is no route 'slow'"):
+        build(services, TEXT.replace("limit: off", "hands: {to: [api, slow]}"))
+
+
+def test_models_are_made_for_stages_that_ask_them_and_those_made_anew_with_them(services: Services) -> None:
+    idle = build(services, TEXT.replace("limit: off", "asks: {}"))
+    assert idle.models is None
+    asking = TEXT.replace("limit: off", "asks: {asks: true}")
+    before = build(services, asking)
+    assert before.models is not None
+    same, other = build(services, asking, before), build(services, asking + "models: {poll: 1m}\n", before)
+    stages = [
+        next(stage for stage in at(each, "/plain").chain.stages if stage.name == "asks")
+        for each in (before, same, other)
+    ]
+    assert same.models is before.models
+    assert stages[1] is stages[0]
+    assert other.models is not before.models
+    assert stages[2] is not stages[0]
+
+
 def test_relative_files_of_stages_start_at_the_configurations_folder(services: Services, tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("good")
     config = load(TEXT.replace("limit: off", "reads: {file: a.txt}"), file=str(tmp_path / "edge.yaml"))
@@ -274,7 +320,8 @@ def test_stages_unknown_to_the_order_stand_before_the_cache_or_where_they_ask() 
     class Asking(Middleware):
         before = "limit"
 
-    stages = {**STAGES, "zulu": Middleware, "alpha": Middleware, "asking": Asking}
+    known = {name: STAGES[name] for name in ("first", "limit", "reads", "fails", "cache")}
+    stages = {**known, "zulu": Middleware, "alpha": Middleware, "asking": Asking}
     order = ["first", "limit", "gone", "cache"]
     assert arrange(stages, order) == ("first", "asking", "limit", "alpha", "fails", "reads", "zulu", "cache")
     assert arrange({"alpha": Middleware}, []) == ("alpha",)

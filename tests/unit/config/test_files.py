@@ -42,7 +42,7 @@ def test_default_configuration_loads_without_any_environment() -> None:
     assert [listener.address for listener in config.listeners] == ["127.0.0.1:8080"]
     assert config.admin is not None
     assert config.admin.address == "127.0.0.1:9900"
-    assert [route.name for route in config.routes] == ["api", "members", "live", "site"]
+    assert [route.name for route in config.routes] == ["api", "members", "models", "live", "site"]
 
 
 def test_container_can_set_addresses_and_origin() -> None:
@@ -56,7 +56,7 @@ def test_container_can_set_addresses_and_origin() -> None:
 
 def test_default_configuration_shows_every_key() -> None:
     text = DEFAULT.read_text()
-    shown = set(re.findall(r"(?:^|[#\s{-])([a-z_]+):(?=\s|$)", text, re.MULTILINE))
+    shown = set(re.findall(r"(?:^|[#\s{-])([a-z_0-9]+):(?=\s|$)", text, re.MULTILINE))
     assert set(keys(Config)) - shown == set()
 
 

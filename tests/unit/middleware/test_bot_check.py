@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 from typing import Any
 
@@ -11,9 +13,11 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from edgeproxy.bots.agents import judge
+from edgeproxy.features import table
 from edgeproxy.pipeline.exchange import TLSInfo
 from edgeproxy.pipeline.template import EXCHANGE, compile_template
 from middleware.bot_check import BotCheck
+from tests.support.oracle import Oracle
 from tests.support.stages import CHROME, exchange, services, stage
 
 SAFARI = (
@@ -267,3 +271,43 @@ def test_probes_are_noted_in_the_log_phase() -> None:
 def test_settings_that_mean_nothing_are_refused(settings: dict[str, Any], why: str) -> None:
     with pytest.raises(ValidationError, match=why):
         stage(BotCheck, settings)
+
+
+@pytest.fixture
+def head(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(table.TABLE, "head/1", table.Row("request", "tests.support.oracle", "head"))
+
+
+@pytest.mark.usefixtures("head")
+def test_a_model_counts_for_the_score_and_who_is_known_is_not_put_to_it() -> None:
+    oracle = Oracle()
+    check = stage(BotCheck, {"model": "score", "model_weight": 40, "actions": {"refuse": 30}}, oracle.lend())
+    x = exchange(headers=CHROME)
+    assert check.request(x) is not None
+    assert x.score == 36
+    for known in ("agent", "identity"):
+        x = exchange(headers=CHROME)
+        setattr(x, known, "somebody")
+        assert check.request(x) is None
+        assert x.score == 0
+    assert len(oracle.asked) == 1
+
+
+def test_models_are_asked_for_only_where_one_is_named() -> None:
+    config = BotCheck.Config.model_validate
+    assert [BotCheck.asks_models(config(given)) for given in ({}, {"score": True}, {"model": "bot-score"})] == [
+        False,
+        False,
+        True,
+    ]
+
+
+def test_a_model_that_is_not_there_is_refused() -> None:
+    with pytest.raises(ValueError, match="there is no model 'bot-score'"):
+        stage(BotCheck, {"model": "bot-score"}, Oracle().lend())
+
+
+def test_without_a_model_nothing_of_what_runs_models_is_loaded() -> None:
+    code = "import sys, middleware.bot_check; print(*{'numpy', 'edgeproxy.inference.score'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout.split() == []

@@ -51,6 +51,12 @@ def test_prefix_matches_whole_segments(prefix: str, path: str, matches: bool) ->
     assert (taken(router({"path": prefix}), request(path)) == "r0") is matches
 
 
+def test_routes_are_found_by_name() -> None:
+    routes = router({"path": "/a"}, {"path": "/b"})
+    assert routes.named("r1") is routes.match(request("/b"))
+    assert routes.named("r2") is None
+
+
 def test_longest_prefix_wins_whatever_the_order() -> None:
     routes = router({"path": "/a"}, {"path": "/a/b/c"}, {"path": "/a/b"})
     assert taken(routes, request("/a/b/c/d")) == "r1"

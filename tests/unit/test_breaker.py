@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from edgeproxy.breaker import FAILURES, FIRST_WAIT, LONGEST_WAIT, Breaker
 from edgeproxy.clock import ManualClock
-from edgeproxy.redis.breaker import FAILURES, FIRST_WAIT, LONGEST_WAIT, Breaker
 
 
 @pytest.fixture

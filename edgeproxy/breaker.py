@@ -12,15 +12,26 @@ State = Literal["closed", "open", "half-open"]
 
 
 class Breaker:
-    """Closed while all is well. It opens after ``FAILURES`` in a row; then :meth:`trial` tells when one call may find
-    out (half-open), which closes it again or opens it for twice as long. A new one is open, and a trial due.
+    """Closed while all is well. It opens after ``most`` failures in a row; then :meth:`trial` tells when one call may
+    find out (half-open), which closes it again or opens it for twice as long, from ``first`` to ``longest`` seconds. A
+    new one is open, and a trial due, unless it is told to begin otherwise.
     """
 
-    def __init__(self, monotonic: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        monotonic: Callable[[], float],
+        most: int = FAILURES,
+        first: float = FIRST_WAIT,
+        longest: float = LONGEST_WAIT,
+        state: State = "open",
+    ) -> None:
         self._monotonic = monotonic
-        self.state: State = "open"
+        self.state = state
+        self._most = most
+        self._first = first
+        self._longest = longest
         self._failures = 0
-        self._wait = FIRST_WAIT
+        self._wait = first
         self._until = monotonic()
 
     @property
@@ -45,18 +56,18 @@ class Breaker:
         if self.state != "half-open":
             return False
         self.state = "closed"
-        self._wait = FIRST_WAIT
+        self._wait = self._first
         return True
 
     def failed(self) -> bool:
         """A call failed; True if that opened the breaker, which was closed."""
         self._failures += 1
-        if self.state == "closed" and self._failures < FAILURES:
+        if self.state == "closed" and self._failures < self._most:
             return False
         opened = self.state == "closed"
         if self.state != "open":
             self._until = self._monotonic() + self._wait
-            self._wait = min(LONGEST_WAIT, 2 * self._wait)
+            self._wait = min(self._longest, 2 * self._wait)
         self.state = "open"
         return opened
 

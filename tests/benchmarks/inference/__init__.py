@@ -1,0 +1,1 @@
+"""Models served here and by MLServer, in one run."""
