@@ -24,7 +24,7 @@ _STEP = 1_000  # records between looks at how far it is
     epilog="""\b
 Examples:
   edgeproxy models fit recommender --log /var/log/edgeproxy/access.log
-  edgeproxy models fit request-anomaly --models /srv/models --log access.log.2.gz --log access.log.1
+  edgeproxy models fit recommender --models /srv/models --log access.log.2.gz --log access.log.1
 
 \b
 Logs are ours, as JSON or in the combined format, packed with gzip or not. Of a long one, visits
@@ -100,7 +100,7 @@ def fit(
     epilog="""\b
 Examples:
   edgeproxy models export recommender --weights recommender.safetensors
-  edgeproxy models export bot-score --version 1 --weights - | sha256sum
+  edgeproxy models export spam --version 1 --weights - | sha256sum
 
 \b
 What is written is a safetensors file of the graph's initialisers, with the model's name, its
