@@ -33,7 +33,7 @@ RUN /opt/build/bin/python -m hatchling build -t wheel -d /tmp/wheel \
 FROM python:3.11-slim-bookworm
 RUN groupadd --gid 10001 edgeproxy \
     && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin edgeproxy \
-    && install -d -o 10001 -g 10001 -m 0700 /var/cache/edgeproxy
+    && install -d -o 10001 -g 10001 -m 0700 /var/cache/edgeproxy /var/lib/edgeproxy /var/lib/edgeproxy/acme
 COPY --from=build /opt/edgeproxy /opt/edgeproxy
 
 ENV PATH=/opt/edgeproxy/bin:/usr/local/bin:/usr/bin:/bin \

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,9 @@ import click
 
 from edgeproxy import __version__
 from edgeproxy.commands.cache import cache
+from edgeproxy.commands.certificates import certificates
 from edgeproxy.commands.credentials import key, password
+from edgeproxy.commands.drain import drain
 from edgeproxy.commands.models import models
 from edgeproxy.commands.purge import purge
 from edgeproxy.commands.sign import sign
@@ -123,9 +126,11 @@ def check(file: Path) -> None:
 
     Everything is built as for serving (stages, pools, routes), nothing is started and no connection made.
     """
-    from edgeproxy.config.trial import load_and_build
+    from edgeproxy.config.trial import load_and_build, warnings
 
     config, snapshot = load_and_build(file)
+    for warning in warnings(config, time.time()):
+        click.echo(f"{file}: warning: {warning}", err=True)
     listeners = ", ".join(listener.address + (" (TLS)" if listener.tls else "") for listener in config.listeners)
     click.echo(
         f"{file}: ok: listens on {listeners}; {_count(config.routes, 'route')}, {_count(config.pools, 'pool')}, "
@@ -153,29 +158,37 @@ def schema() -> None:
     epilog="""\b
 Examples:
   edgeproxy explain http://www.example.com/api/users
+  edgeproxy explain --from DE https://www.example.com/
   edgeproxy explain -c new.yaml -X POST -H 'x-beta: 1' https://www.example.com/checkout"""
 )
 @click.argument("url")
 @config_option
 @click.option("-X", "--method", default="GET", show_default=True, help="Request method.")
 @click.option("-H", "--header", "headers", multiple=True, metavar="'NAME: VALUE'", help="A header field; repeatable.")
-def explain(url: str, file: Path | None, method: str, headers: tuple[str, ...]) -> None:
+@click.option("--from", "country", default="", metavar="COUNTRY", help="Where the client is: DE, US (ISO 3166-1).")
+def explain(url: str, file: Path | None, method: str, headers: tuple[str, ...], country: str) -> None:
     """Say where a request for URL would go, and why.
 
     Prints the route and why it won over the others, its stages in order, the cache key, the pool and its endpoints.
     Works on the file; nothing is sent.
     """
     from edgeproxy.config.trial import explain_request, load_and_build, make_request
+    from edgeproxy.geo.coordinates import middle
 
     try:
         request = make_request(url, method, headers)
     except ValueError as error:
         raise click.BadParameter(str(error)) from None
+    country = country.upper()
+    if country and middle(country) is None:
+        raise click.BadParameter(f"{country!r} is no country; write its two letters, like DE or US")
     _, snapshot = load_and_build(file or default_config())
-    click.echo("\n".join(explain_request(snapshot, request)))
+    click.echo("\n".join(explain_request(snapshot, request, country)))
 
 
 main.add_command(cache)
+main.add_command(certificates)
+main.add_command(drain)
 main.add_command(key)
 main.add_command(models)
 main.add_command(password)

@@ -31,6 +31,7 @@ class Kind(Enum):
     HEAD_TOO_LARGE = "head_too_large"
     BODY_TOO_LARGE = "body_too_large"
     REQUEST_TIMEOUT = "request_timeout"
+    TOO_EARLY = "too_early"
     EXPECTATION_FAILED = "expectation_failed"
     CLIENT_GONE = "client_gone"
     NOT_CACHED = "not_cached"
@@ -61,6 +62,7 @@ _TABLE: dict[Kind, Meaning] = {
     Kind.HEAD_TOO_LARGE: Meaning(431, "info", None, False, "The request head is too large."),
     Kind.BODY_TOO_LARGE: Meaning(413, "info", None, False, "The request body is too large."),
     Kind.REQUEST_TIMEOUT: Meaning(408, "info", None, False, "The request did not arrive in time."),
+    Kind.TOO_EARLY: Meaning(425, "info", None, False, "Send it again once the handshake is over."),  # RFC 8470 §5.2
     Kind.EXPECTATION_FAILED: Meaning(417, "info", None, False, "The expectation cannot be met."),
     Kind.CLIENT_GONE: Meaning(499, "debug", None, False, "The client went away."),
     Kind.NOT_CACHED: Meaning(504, "info", None, False, "Nothing is stored that could answer this."),
@@ -94,13 +96,17 @@ class EdgeError(Exception):
     """An exchange cannot go on.
 
     ``detail`` is for the log and Proxy-Status; it holds no secret and nothing of the request's content.
+    ``retry_after``: seconds after which the client may come again, 0 if there is no telling.
     """
 
-    def __init__(self, kind: Kind, source: Source, detail: str = "", *, retryable: bool | None = None) -> None:
+    def __init__(
+        self, kind: Kind, source: Source, detail: str = "", *, retryable: bool | None = None, retry_after: int = 0
+    ) -> None:
         super().__init__(detail or meaning(kind).text)
         self.kind = kind
         self.source = source
         self.detail = detail
+        self.retry_after = retry_after
         self.retryable = meaning(kind).retryable if retryable is None else retryable
 
     @property

@@ -8,6 +8,10 @@ ORDER: list[tuple[str, str]] = [
     ("request_id", "first: every answer and every log line, refusals too, bears an id"),
     ("client_address", "before all that asks who the client is; forged X-Forwarded-* is gone before anything reads it"),
     ("geo", "a look-up by address that rules, limits, scores, keys and the origin may go by"),
+    (
+        "error_pages",
+        "only answers: this high, so that whatever a stage below refuses or fails in can have a page",
+    ),
     ("security_headers", "only answers: this high, so that refusals and redirects bear them too (HSTS needs it there)"),
     (
         "images",
@@ -19,6 +23,7 @@ ORDER: list[tuple[str, str]] = [
         "cors",
         "answers preflights, which bear no credentials, and marks all below: scripts may read a 401, 429 or redirect",
     ),
+    ("static", "a site that is closed sends nobody on, and what it has to say costs nothing that is counted below"),
     (
         "redirects",
         "settled by the URL alone; before limits and tokens, which count and cost at the place redirected to",
@@ -36,6 +41,11 @@ ORDER: list[tuple[str, str]] = [
     ("forward_auth", "a call to another service: after all that can refuse without one"),
     ("rate_limit", "counts what was let in so far; before any work for the cache or the origin"),
     ("concurrency_limit", "takes a place only for what is otherwise let in"),
+    (
+        "split",
+        "may go by all that says who somebody is; headers, cache and origin follow what it decides",
+    ),
+    ("sticky", "its cookie is for the pool alone: gone before cache, origin and copies of the request could see it"),
     ("headers", "edits what the cache and the origin get, after the checks have judged what the client sent"),
     (
         "decompression",
@@ -48,5 +58,10 @@ ORDER: list[tuple[str, str]] = [
     ),
     ("prefetch", "only looks, once an answer is out; beside the cache, which it fills"),
     ("inference", "answers what no cache keeps; before the cache, which would take its POSTs for changes"),
-    ("cache", "last: a hit is an answer, so all that decides, limits or edits a request has run by then"),
+    (
+        "mirror",
+        "copies what all others have let in; its fetch is the last, since it asks the origin itself",
+    ),
+    ("cache", "a hit is an answer, so all that decides, limits or edits a request has run by then"),
+    ("early_hints", "behind the cache: whatever comes here waits for the origin, and hits pay nothing for it"),
 ]

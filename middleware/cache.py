@@ -1,7 +1,7 @@
 """Answer from what is stored what may be answered from it, and keep what may be kept (RFC 9111).
 
-Last in the request phase: whatever an earlier stage refuses never reaches it, and a fresh answer ends the exchange
-inside the listener's read.
+Last of what judges or changes a request: whatever an earlier stage refuses never reaches it, and a fresh answer ends
+the exchange inside the listener's read.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from math import ceil
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field, SecretStr, model_validator
+from pydantic import Field, model_validator
 
 from edgeproxy.challenge.clearance import Clearances
 from edgeproxy.challenge.desk import Desk
@@ -14,7 +14,7 @@ from edgeproxy.challenge.gate import Gate
 from edgeproxy.challenge.pages import Pages
 from edgeproxy.challenge.puzzle import MOST_BITS, Puzzles
 from edgeproxy.config.units import Duration, Rate, RateValue
-from edgeproxy.config.values import Many, Method, Path
+from edgeproxy.config.values import LongSecret, Many, Method, Path
 from edgeproxy.http.message import Response
 from edgeproxy.limits.gcra import Limiter
 from edgeproxy.pipeline.exchange import Exchange
@@ -24,12 +24,6 @@ Bits = Annotated[int, Field(ge=8, le=MOST_BITS)]
 
 _NETWORKS = 50_000  # whose failures are remembered
 _REFUSALS = frozenset(("served", "refused", "unsent", "no_cookies", "limited"))
-
-
-def _long(secret: SecretStr) -> SecretStr:
-    if len(secret.get_secret_value().encode()) < 32:
-        raise ValueError("the secret has at least 32 bytes; `openssl rand -hex 32` makes one")
-    return secret
 
 
 class Challenge(Middleware):
@@ -68,7 +62,7 @@ class Challenge(Middleware):
         wait: Duration = Field(default=5, ge=1, le=30)
         """How long those without JavaScript wait, in whole seconds: 1s to 30s."""
 
-        secret: Annotated[SecretStr, AfterValidator(_long)] | None = None
+        secret: LongSecret | None = None
         """What clearances are signed with, 32 bytes or more; write it as `${NAME}`. Needed where several nodes are to
         accept each other's, or clearances are to outlive a restart; without it the node draws one."""
 

@@ -52,7 +52,8 @@ class Compression(Middleware):
             "application/wasm",
             "image/svg+xml",
         )
-        """Media types worth compressing. Fonts and photographs are compressed by nature."""
+        """Media types worth compressing. Fonts and photographs are compressed by nature. `text/event-stream` must be
+        named in full: each stream of events takes a place of `streams` and its memory for as long as it is open."""
 
         min_size: Annotated[Size, Field(ge=0)] = 1024
         """Shorter bodies, if their length is known, are left alone."""

@@ -28,12 +28,12 @@ def _settable(name: str) -> str:
 
 
 class Geo(Middleware):
-    """Find the client's country, region, city and network in MMDB files: MaxMind's (GeoIP2, GeoLite2), DB-IP's,
-    IPinfo's and those of @ip-location-db.
+    """Find the client's country, region, city, coordinates and network in MMDB files: MaxMind's (GeoIP2, GeoLite2),
+    DB-IP's, IPinfo's and those of @ip-location-db.
 
-    Other stages go by it: `country` and `asn` in `access_rules`, keys of `rate_limit`, the cache's key. An origin whose
-    answers differ by a field that is passed to it must name the field in `Vary`, or the cache keep them apart by
-    `key: {country: true}`; otherwise the first visitor's country decides what the others get.
+    Others go by it: `country` and `asn` in `access_rules`, keys of `rate_limit`, the cache's key, the regions pools
+    `prefer`. An origin whose answers differ by a field that is passed to it must name the field in `Vary`, or the cache
+    keep them apart by `key: {country: true}`; otherwise the first visitor's country decides what the others get.
 
     Files are read by a copy in memory that all workers share. Each is gone through before it is used, so a damaged one
     is refused at the start, and later changes nothing. A file that was written or replaced is in service within five

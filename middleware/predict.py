@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
@@ -14,16 +14,14 @@ from edgeproxy.identity.refusals import Refusals
 from edgeproxy.images.pixels import Pixels
 from edgeproxy.images.plan import Bounds
 from edgeproxy.images.studio import Studio
-from edgeproxy.inference.asking import Answers, Bodies, Heads
-from edgeproxy.inference.holding import Holding
-from edgeproxy.inference.inputs import Decode
-from edgeproxy.inference.pixels import decoder
 from edgeproxy.inference.rule_settings import RuleSettings
-from edgeproxy.inference.rules import Rule
-from edgeproxy.inference.uses import Deeds
 from edgeproxy.pipeline.exchange import Exchange
 from edgeproxy.pipeline.handover import HandOver
 from edgeproxy.pipeline.middleware import Middleware, MiddlewareConfig, Services, Verdict
+
+if TYPE_CHECKING:
+    from edgeproxy.inference.inputs import Decode
+    from edgeproxy.inference.rules import Rule
 
 _BUSY = 1.0  # seconds after which a client may try again
 
@@ -66,6 +64,11 @@ class Predict(Middleware):
 
     def __init__(self, config: Config, services: Services) -> None:
         super().__init__(config, services)
+        from edgeproxy.inference.asking import Answers, Bodies, Heads  # late: numpy is needed only where the stage runs
+        from edgeproxy.inference.holding import Holding
+        from edgeproxy.inference.pixels import decoder
+        from edgeproxy.inference.uses import Deeds
+
         refused = services.metrics.counter("edgeproxy_refused_total", "Requests that stages refused.", ("stage",))
         self._refusals = Refusals(partial(refused.inc, self.name))
         self._deeds = Deeds(HandOver(self, services), self._refuse)
@@ -110,6 +113,8 @@ class Predict(Middleware):
     def _rule(self, place: int, settings: RuleSettings, decode: Decode) -> Rule:
         if self.services.models is None:
             raise ValueError("there are no models here")
+        from edgeproxy.inference.rules import Rule
+
         inference, acts = self.services.models(), self.config.mode == "enforce"
         try:
             return Rule(settings, inference, self.services, self._deeds, self._refuse, decode, acts=acts)

@@ -7,6 +7,7 @@ ClientHello itself: RFC 8446 §4.1.2, RFC 8701 (GREASE). What is not a whole, we
 from __future__ import annotations
 
 from hashlib import sha256
+from typing import NamedTuple
 
 LONGEST = 16 * 1024  # bytes looked at; browsers send under 2 KiB
 
@@ -18,6 +19,13 @@ _NOTHING = "000000000000"
 
 class HelloError(ValueError):
     """The bytes are no ClientHello that could be fingerprinted."""
+
+
+class Offer(NamedTuple):
+    """What a hello asks for: the host's name in lower case, "" for none; protocols in the client's order (ALPN)."""
+
+    name: str
+    protocols: tuple[bytes, ...]
 
 
 class _Reader:
@@ -63,6 +71,47 @@ def fingerprint(data: bytes) -> str | None:
     return None if message is None else _ja4(_Reader(message))
 
 
+def offer(data: bytes) -> Offer | None:
+    """What such a hello asks for; None if more bytes are needed. Raises HelloError."""
+    message = _message(data)
+    if message is None:
+        return None
+    hello = _Reader(message)
+    hello.take(34)  # version, random
+    for size in (1, 2, 1):  # session, ciphers, compression
+        hello.vector(size)
+    extensions = _extensions(hello)
+    name = extensions.get(_SERVER_NAME)
+    listed = extensions.get(_ALPN)
+    return Offer("" if name is None else _host_name(name), () if listed is None else _protocols(listed))
+
+
+def _host_name(listed: _Reader) -> str:
+    """The first name of type host_name (RFC 6066 §3)."""
+    names = listed.vector(2)
+    while names:
+        kind, name = names.number(1), names.vector(2).rest()
+        if kind == 0:
+            return name.decode("latin-1").lower()
+    return ""
+
+
+def _protocols(listed: _Reader) -> tuple[bytes, ...]:
+    found = []
+    names = listed.vector(2)
+    while names:
+        found.append(names.vector(1).rest())
+    return tuple(found)
+
+
+def fingerprint_quic(message: bytes) -> str:
+    """The JA4 of a hello that came over QUIC, whole and without records (RFC 9001 §4), e.g.
+    ``q13d0312h3_55b375c5d22e_06cda9e17597``. Raises HelloError."""
+    if len(message) > LONGEST or message[:1] != bytes((_CLIENT_HELLO,)):
+        raise HelloError("no ClientHello")
+    return "q" + _ja4(_Reader(message[4:]))[1:]
+
+
 def _message(data: bytes) -> bytes | None:
     """The ClientHello in the first records (RFC 8446 §5.1), which may hold it in pieces."""
     message = b""
@@ -99,12 +148,7 @@ def _ja4(hello: _Reader) -> str:
     hello.vector(1)  # session
     ciphers = _without_grease(hello.vector(2).numbers())
     hello.vector(1)  # compression
-    extensions: dict[int, _Reader] = {}
-    if hello:
-        listed = hello.vector(2)
-        while listed:
-            kind = listed.number(2)
-            extensions[kind] = listed.vector(2)
+    extensions = _extensions(hello)
     kinds = _without_grease(list(extensions))
     counts = f"{min(len(ciphers), 99):02}{min(len(kinds), 99):02}"
     named = "d" if _SERVER_NAME in extensions else "i"
@@ -112,6 +156,16 @@ def _ja4(hello: _Reader) -> str:
     signatures = extensions.get(_SIGNATURE_ALGORITHMS)
     offered = _without_grease(signatures.vector(2).numbers()) if signatures is not None else []
     return f"{head}_{_hash(sorted(ciphers))}_{_hash(sorted(set(kinds) - {_SERVER_NAME, _ALPN}), offered)}"
+
+
+def _extensions(hello: _Reader) -> dict[int, _Reader]:
+    found: dict[int, _Reader] = {}
+    if hello:
+        listed = hello.vector(2)
+        while listed:
+            kind = listed.number(2)
+            found[kind] = listed.vector(2)
+    return found
 
 
 def _without_grease(values: list[int]) -> list[int]:

@@ -18,6 +18,7 @@ from edgeproxy.cache.passed import Passed
 from edgeproxy.cache.rules import Rules
 from edgeproxy.cache.unsafe import Invalidation
 from edgeproxy.errors import EdgeError, Kind
+from edgeproxy.http.grpc import is_grpc
 from edgeproxy.http.headers import Headers
 from edgeproxy.http.loops import was_here
 from edgeproxy.http.message import Response
@@ -51,7 +52,7 @@ class Front:
         headers = request.headers
         if request.method != b"GET" and request.method != b"HEAD":
             x.verdict = b"fwd=method"
-            if request.method not in policy.SAFE:
+            if request.method not in policy.SAFE and not is_grpc(headers):  # a call's path is no resource
                 x.lookup = Invalidation(self._rules)
             return None
         if b"if-match" in headers or b"if-unmodified-since" in headers:
@@ -60,7 +61,7 @@ class Front:
         if self._bypass is not None and self._bypass(request):
             x.verdict = b"fwd=bypass"
             return None
-        key = self._recipe.of(x)
+        key = x.key = self._recipe.of(x)
         resource = self._resources.get(key)
         entry = None if resource is None else resource.selected(headers)
         verdict = HIT

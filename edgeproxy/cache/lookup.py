@@ -141,7 +141,7 @@ class Lookup:
             flight.leave()
             raise
         finally:
-            x.endpoint, x.tries = own.endpoint, own.tries
+            x.endpoint, x.tries, x.choice = own.endpoint, own.tries, own.choice
         if flight.error is not None:
             x.verdict = b"fwd=" + self._reason
             raise flight.error

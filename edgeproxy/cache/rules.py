@@ -12,6 +12,7 @@ from edgeproxy.cache.recipe import PLAIN, Recipe
 from edgeproxy.cache.tiers import Tiers
 from edgeproxy.clock import Clock
 from edgeproxy.http.headers import Headers
+from edgeproxy.http.media import is_event_stream
 from edgeproxy.http.message import Response
 from edgeproxy.pipeline.exchange import Exchange
 
@@ -62,9 +63,10 @@ class Rules(NamedTuple):
         return told is not None and not self.allowed(x, status, headers) and policy.may_store({}, status, told)
 
     def fits(self, response: Response) -> bool:
-        """Whether the body is small enough to be kept, as far as its length is known."""
+        """Whether the body is small enough to be kept, as far as its length is known. A stream of events has no end:
+        whoever shared it would get it at the pace of its slowest reader."""
         length = len(response.body) if isinstance(response.body, bytes) else response.body.length
-        return length is None or length <= self.largest
+        return not is_event_stream(response.get(b"content-type")) if length is None else length <= self.largest
 
     def kept(self, x: Exchange, status: int, headers: Headers) -> tuple[Headers, Headers]:
         """The fields that are stored, and those that only the one who asked may have."""

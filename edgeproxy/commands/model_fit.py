@@ -24,7 +24,7 @@ _STEP = 1_000  # records between looks at how far it is
     epilog="""\b
 Examples:
   edgeproxy models fit recommender --log /var/log/edgeproxy/access.log
-  edgeproxy models fit recommender --models /srv/models --log access.log.2.gz --log access.log.1
+  edgeproxy models fit request-anomaly --models /srv/models --log access.log.2.gz --log access.log.1
 
 \b
 Logs are ours, as JSON or in the combined format, packed with gzip or not. Of a long one, visits
@@ -55,7 +55,7 @@ Exit status: 0 if a version was written, 1 if not."""
     default=200_000,
     show_default=True,
     type=click.IntRange(1_000, 5_000_000),
-    help="Most requests to keep in memory, half a kilobyte each.",
+    help="Most requests to keep in memory, half a kilobyte each, twice that where a model was asked for an endpoint.",
 )
 @click.option(
     "--seed", default=1, show_default=True, type=click.IntRange(0, 2**31 - 1), help="What chance begins with."
@@ -100,7 +100,7 @@ def fit(
     epilog="""\b
 Examples:
   edgeproxy models export recommender --weights recommender.safetensors
-  edgeproxy models export spam --version 1 --weights - | sha256sum
+  edgeproxy models export bot-score --version 1 --weights - | sha256sum
 
 \b
 What is written is a safetensors file of the graph's initialisers, with the model's name, its

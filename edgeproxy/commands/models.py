@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 Examples:
   edgeproxy models list
   edgeproxy models check --models ./new-models
-  edgeproxy models bench spam digits
+  edgeproxy models bench bot-score digits
   edgeproxy models fit recommender --log /var/log/edgeproxy/access.log
   edgeproxy models export recommender --weights recommender.safetensors
 
@@ -113,7 +113,7 @@ def check(names: tuple[str, ...], file: Path | None, folder: Path | None, as_jso
     epilog="""\b
 Examples:
   edgeproxy models bench
-  edgeproxy models bench digits --seconds 5
+  edgeproxy models bench bot-score --seconds 5
   edgeproxy models bench --json > bench.json
 
 \b

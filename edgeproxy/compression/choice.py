@@ -7,7 +7,7 @@ from typing import Final
 
 from edgeproxy.http.conditional import entity_tags, is_strong
 from edgeproxy.http.headers import tokens
-from edgeproxy.http.media import media_matcher
+from edgeproxy.http.media import EVENT_STREAM, is_event_stream, media_matcher
 from edgeproxy.http.message import Response
 from edgeproxy.http.negotiate import IDENTITY, accepted_encodings, vary_on
 from edgeproxy.pipeline.exchange import Exchange
@@ -23,11 +23,16 @@ _KEPT: Final = frozenset((b"stored", b"collapsed"))
 class Choice:
     """Which coding an answer gets, by its type, its size and what the client accepts.
 
-    ``types`` are media types as :func:`edgeproxy.http.media.media_matcher` takes them, ``min_size`` is in bytes.
+    ``types`` are media types as :func:`edgeproxy.http.media.media_matcher` takes them; streams of events only if they
+    are named in full. ``min_size`` is in bytes.
     """
 
     def __init__(self, types: Iterable[str], min_size: int) -> None:
-        self._compressible: Memo[bytes, bool] = Memo(media_matcher(types), 512, longest=128)
+        types = tuple(types)
+        matches, events = media_matcher(types), EVENT_STREAM.decode() in types
+        self._compressible: Memo[bytes, bool] = Memo(
+            lambda told: matches(told) and (events or not is_event_stream(told)), 512, longest=128
+        )
         self._forbidden: Memo[bytes, bool] = Memo(_forbids, 512, longest=256)
         self._min_size = min_size
 

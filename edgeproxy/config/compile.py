@@ -1,7 +1,7 @@
 """Config to Snapshot: pools, stages, chains and the router, built aside and complete, or not at all.
 
 What the last snapshot has and the new configuration leaves as it was is taken over with its state: a stage by its name
-and settings, a pool by its settings and those of the pools it falls back on.
+and settings, a pool by its settings, the models' where it asks one, and those of the pools it falls back on.
 """
 
 from __future__ import annotations
@@ -14,20 +14,23 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, SecretBytes, SecretStr, ValidationError
 
+from edgeproxy.acme.answers import Answers
 from edgeproxy.config.errors import ConfigError, ConfigErrors, Loc, located
-from edgeproxy.config.phrases import phrase
-from edgeproxy.config.schema import Config, PoolConfig, RouteConfig
+from edgeproxy.config.phrases import nearest, phrase
+from edgeproxy.config.schema import Config, RouteConfig
 from edgeproxy.config.snapshot import Origin, Route, Snapshot
 from edgeproxy.config.stages import Discovered, chosen, discover
+from edgeproxy.config.values import writable
 from edgeproxy.errors import EdgeError, Kind
 from edgeproxy.http.loops import pseudonym
-from edgeproxy.http.message import Response
+from edgeproxy.http.message import Request, Response
 from edgeproxy.origin.pool import Pool
-from edgeproxy.pipeline.chain import LogHook, compile_chain
+from edgeproxy.pipeline.chain import Chain, LogHook, compile_chain
 from edgeproxy.pipeline.exchange import Exchange
 from edgeproxy.pipeline.middleware import Middleware, Services
 from edgeproxy.routing.geo import ByCountry
 from edgeproxy.routing.match import Router
+from edgeproxy.routing.pools import Pools
 
 if TYPE_CHECKING:
     from edgeproxy.inference.service import Inference
@@ -56,28 +59,43 @@ def compile_config(
     Raises ConfigErrors, and leaves ``previous`` as it was.
     """
     pools, errors = _build_pools(config, services, previous)
+    models = _Models(config, services, previous)
+    if not errors:
+        errors = _give_models(config, services, pools, previous, models)
     if errors:
         raise ConfigErrors(errors)
-    models = _Models(config, services, previous)
     services = replace(services, models=models.get)
     builder = _StageBuilder(config, services, stages or discover(), {} if previous is None else previous.stages)
     chains = [compile_chain(builder.build(index), observers) for index in range(len(config.routes))]
-    routes = [
-        (route.match, Route(route.name, chain, _origin(route, pools), _partition(route)))
-        for route, chain in zip(config.routes, chains, strict=True)
-    ]
     unrouted = Route("none", compile_chain(builder.build(None), observers), NoRoute())
     if builder.errors:
         raise ConfigErrors(builder.errors)
-    return Snapshot(config, Router(routes), unrouted, pools, builder.stages, models.made)
+    routes = [
+        (route.match, Route(route.name, chain, _origin(route, chain, pools), _partition(route)))
+        for route, chain in zip(config.routes, chains, strict=True)
+    ]
+    return Snapshot(config, Router(routes, _own(config, observers)), unrouted, pools, builder.stages, models.made)
 
 
-def _origin(route: RouteConfig, pools: dict[str, Pool]) -> Origin:
+def _own(config: Config, observers: Sequence[LogHook]) -> Callable[[Request], Route | None] | None:
+    """What the node answers itself: challenges, where certificates are got."""
+    if config.acme is None:
+        return None
+    try:
+        folder = writable(config.acme.folder, "folder")
+    except ValueError as error:
+        raise ConfigErrors([located(("acme",), str(error))]) from None
+    return Answers(folder, compile_chain((), observers)).route
+
+
+def _origin(route: RouteConfig, chain: Chain, pools: dict[str, Pool]) -> Origin:
     """Where the route's misses go."""
-    if not route.country_pools:
-        return pools[route.pool]
-    named = {country: pools[name] for name, countries in route.country_pools.items() for country in countries}
-    return ByCountry(pools[route.pool], named)
+    origin: Origin = pools[route.pool]
+    if route.country_pools:
+        named = {country: pools[name] for name, countries in route.country_pools.items() for country in countries}
+        origin = ByCountry(origin, named)
+    others = {name: pools[name] for stage in chain.stages for name in stage.takes_from()}
+    return Pools(origin, others) if others else origin
 
 
 def _partition(route: RouteConfig) -> bytes:
@@ -155,7 +173,7 @@ def _build_pools(
     node = pseudonym(config.node or services.node)
     same_node = previous is not None and previous.config.node == config.node
     for name, pool in config.pools.items():
-        if previous is not None and same_node and _unchanged(name, config.pools, previous.config.pools):
+        if previous is not None and same_node and _unchanged(name, config, previous.config):
             pools[name] = previous.pools[name]
             continue
         try:
@@ -170,14 +188,36 @@ def _build_pools(
     return pools, errors
 
 
-def _unchanged(name: str, now: dict[str, PoolConfig], before: dict[str, PoolConfig]) -> bool:
-    """Whether a pool and all it falls back on stayed the same; the way down ends, circles are refused in loading."""
+def _unchanged(name: str, now: Config, before: Config) -> bool:
+    """Whether a pool, the models it asks, and all it falls back on stayed the same; the way down ends, circles are
+    refused in loading."""
     link: str | None = name
     while link is not None:
-        if before.get(link) != now[link]:
+        pool = now.pools[link]
+        if before.pools.get(link) != pool or (pool.balance == "learned" and now.models != before.models):
             return False
-        link = now[link].fallback
+        link = pool.fallback
     return True
+
+
+def _give_models(
+    config: Config, services: Services, pools: dict[str, Pool], previous: Snapshot | None, models: _Models
+) -> list[ConfigError]:
+    """Pools that ask a model get it; one that was taken over goes on with the same."""
+    errors: list[ConfigError] = []
+    for name, pool in pools.items():
+        if pool.learning is None:
+            continue
+        try:
+            inference = models.get()
+            if previous is None or previous.pools.get(name) is not pool:
+                from edgeproxy.inference.latency import Latency
+
+                model = Latency(inference, config.pools[name].learned.model, name, services.clock)
+                pool.learning.use(model.predict)
+        except ValueError as error:
+            errors.append(located(("pools", name, "learned", "model"), str(error)))
+    return errors
 
 
 # -- stages ----------------------------------------------------------------------------------------------------------
@@ -218,9 +258,31 @@ class _StageBuilder:
                     self._report(places[name], f"on route {route.name!r}: {missing}")
                 for other in {*stage.hands_over_to()} - {each.name for each in self._config.routes}:
                     self._report(places[name], f"on route {route.name!r}: there is no route {other!r}")
-            if route.country_pools and "geo" not in stages:
-                self._report(("routes", index or 0, "country_pools"), "needs the geo stage on this route")
+                for pool in {*stage.takes_from()} - self._config.pools.keys():
+                    self._report(places[name], f"there is no pool {pool!r}{nearest(pool, self._config.pools)}")
+            if "geo" not in stages:
+                self._check_placeless(index or 0, route, stages)
         return list(stages.values())
+
+    def _check_placeless(self, index: int, route: RouteConfig, stages: dict[str, Middleware]) -> None:
+        """Nothing tells where the clients of this route are: it and its pools must not go by that."""
+        if route.country_pools:
+            self._report(("routes", index, "country_pools"), "needs the geo stage on this route")
+        taken = [pool for stage in stages.values() for pool in stage.takes_from()]
+        for name in self._with_fallbacks(route.pool, *route.country_pools, *taken):
+            prefer = self._config.pools[name].prefer
+            if prefer is not None and prefer.by == "distance":
+                self._report(("pools", name, "prefer"), f"distance needs the geo stage on route {route.name!r}")
+
+    def _with_fallbacks(self, *names: str) -> list[str]:
+        """These pools, and all they fall back on."""
+        found: list[str] = []
+        for first in names:
+            link: str | None = first
+            while link is not None and link in self._config.pools and link not in found:
+                found.append(link)
+                link = self._config.pools[link].fallback
+        return found
 
     def _stage(self, name: str, settings: dict[str, Any], place: Loc) -> Middleware | None:
         made = self._discovered.stages[name]

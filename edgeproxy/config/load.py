@@ -82,7 +82,7 @@ def _check(data: Any, discovered: Discovered, folder: Path) -> tuple[Config | No
         findings = _findings(error, Config, ())
     if isinstance(data, dict):
         findings += [*_check_routes(data), *_check_pools(data), *_check_stages(data, discovered, folder)]
-        findings += _check_scopes(data)
+        findings += [*_check_scopes(data), *_check_acme(data)]
     return config, findings
 
 
@@ -188,6 +188,24 @@ def _check_scopes(data: dict[str, Any]) -> Iterator[Finding]:
         for loc, one in [(place, settings), *each]:
             if _map(one).get("scope") == "region":
                 yield Finding((*loc, "scope"), "region needs cache.redis: its nodes count there together")
+
+
+def _check_acme(data: dict[str, Any]) -> Iterator[Finding]:
+    acme, listeners = _map(data, "acme"), data.get("listeners")
+    if acme.get("storage") == "redis" and _map(data, "cache").get("redis") is None:
+        yield Finding(("acme", "storage"), "redis needs cache.redis: nodes share certificates there")
+    for index, listener in enumerate(listeners if isinstance(listeners, list) else ()):
+        tls = _map(_map(listener), "tls")
+        names, place = tls.get("acme"), ("listeners", index, "tls")
+        if tls.get("on_demand") is True and not acme.get("on_demand"):
+            yield Finding((*place, "on_demand"), "needs acme.on_demand: which names that may be")
+        if names and not acme:
+            yield Finding((*place, "acme"), "needs acme: the authority that gives these certificates")
+        elif acme.get("challenge") != "dns-01":
+            for at, name in enumerate(names if isinstance(names, list) else [names]):
+                if str(name).startswith("*."):
+                    loc: Loc = (*place, "acme", at) if isinstance(names, list) else (*place, "acme")
+                    yield Finding(loc, f"{name} can be proved by acme.challenge: dns-01 alone")
 
 
 def _check_names(given: Mapping[str, Any], place: Loc, discovered: Discovered) -> Iterator[Finding]:

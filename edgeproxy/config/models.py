@@ -35,7 +35,9 @@ class HopConfig(Section):
     failures: int = Field(3, ge=1, le=100)
     """How many failures in a row until it is left alone: 1 to 100."""
     pause: Duration = Field(5, ge=0.1, le=3600)
-    """How long it is left alone then: 100ms to 1h. One question tries whether it is back."""
+    """How long it is left alone then: 100ms to 1h. One question tries whether it is back; each that fails doubles the
+    pause, up to eight times. For a model it has no time for (429, 503) it is not asked for as long as its
+    `Retry-After` says, this long if it says nothing, eight times this at most."""
     concurrency: int = Field(32, ge=1, le=10_000)
     """Most questions to it at a time, per worker: 1 to 10000."""
 
@@ -52,7 +54,7 @@ class RemoteModelConfig(Section):
 
 
 class ModelsConfig(Section):
-    """Models on this node. They are loaded by stages that ask them; without such a stage this section does nothing."""
+    """Models on this node. They are loaded by stages and pools that ask them; without, this section does nothing."""
 
     folder: Directory | None = None
     """The folder with one folder a model in it; those that come with edgeproxy if it is not given. Looked at anew

@@ -9,20 +9,23 @@ import os
 from pathlib import Path as FilePath
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, PrivateAttr, model_validator
+from pydantic import Field, PrivateAttr, model_validator
 
+from edgeproxy.config.acme import AcmeConfig
 from edgeproxy.config.admin import AdminConfig
+from edgeproxy.config.http3 import Http3Config
 from edgeproxy.config.models import ModelsConfig
+from edgeproxy.config.pools import PoolConfig
+from edgeproxy.config.protocols import Http2Config
 from edgeproxy.config.redis import RedisConfig
 from edgeproxy.config.section import Section
-from edgeproxy.config.units import Address, Cidr, Duration, EndpointUrl, Share, Size, parse_endpoint
+from edgeproxy.config.tls import TlsConfig
+from edgeproxy.config.units import Address, Cidr, Duration, Share, Size
 from edgeproxy.config.values import (
     Country,
     FieldName,
-    File,
     FolderPath,
     Host,
-    HostToSend,
     Many,
     Method,
     Name,
@@ -35,40 +38,6 @@ from edgeproxy.config.values import (
 from edgeproxy.observe.redact import SENSITIVE
 
 
-def _endpoint(value: Any) -> Any:
-    return {"url": value} if isinstance(value, str) else value
-
-
-class CertificateConfig(Section):
-    """One certificate and its key."""
-
-    certificate: File
-    """File with the certificate chain, PEM, the server's own first. A relative path starts at the file's folder."""
-    key: File
-    """File with the private key, PEM, without a pass phrase."""
-
-
-class TlsConfig(Section):
-    """TLS on a listener. Certificates are chosen by the name asked for (SNI), and re-read when they change."""
-
-    certificates: tuple[CertificateConfig, ...] = Field(min_length=1)
-    """At least one; the first is shown to clients that name no host or an unknown one."""
-    min_version: Literal["1.2", "1.3"] = "1.2"
-    """The oldest TLS version spoken: 1.2 or 1.3."""
-    client_certificate: Literal["off", "request", "require"] = "off"
-    """Whether clients show a certificate: `off`, `request` (may), `require` (must). Needs `client_ca`."""
-    client_ca: File | None = None
-    """File with the authorities that client certificates are checked against, PEM."""
-    fingerprint: bool = False
-    """Take the JA4 of each hello, for `bot_check` and `rate_limit`; costs every new connection a look at it."""
-
-    @model_validator(mode="after")
-    def _authority_known(self) -> TlsConfig:
-        if self.client_certificate != "off" and self.client_ca is None:
-            raise ValueError(f"client_certificate: {self.client_certificate} needs client_ca, the file of authorities")
-        return self
-
-
 class ListenerConfig(Section):
     """One address that is listened on."""
 
@@ -76,8 +45,35 @@ class ListenerConfig(Section):
     """`127.0.0.1:8080`, `[::]:8443`, `:8080` (all IPv4 addresses) or `unix:/run/edge.sock`."""
     tls: Annotated[TlsConfig | None, Off] = None
     """TLS settings; without them the listener speaks plain HTTP."""
+    protocols: Annotated[tuple[Literal["h1", "h2", "h3"], ...], Many] = Field((), max_length=3)
+    """What is spoken: `h1` (HTTP/1.1), `h2` (HTTP/2); with TLS both by default, and the client chooses (ALPN). Without
+    TLS `h1` by default, and `h2` where it stands here, to clients that begin with it (prior knowledge). `h3` beside
+    them, with TLS alone, is HTTP/3, on the datagram port of the same number."""
+    http2: Http2Config = Http2Config()
+    http3: Http3Config = Http3Config()
     proxy_protocol: tuple[Cidr, ...] = ()
     """Addresses whose PROXY protocol header (v1, v2) is demanded and believed. None by default."""
+
+    @property
+    def spoken(self) -> tuple[str, ...]:
+        """The protocols, where none were named too."""
+        return self.protocols or (("h1", "h2") if self.tls is not None else ("h1",))
+
+    @model_validator(mode="after")
+    def _http3_possible(self) -> ListenerConfig:
+        if "h3" not in self.protocols:
+            return self
+        if self.tls is None or self.address.startswith("unix:"):
+            raise ValueError("protocols: h3 needs tls, and an address that is no Unix socket")
+        if self.protocols == ("h3",):
+            raise ValueError("protocols: h3 needs h1 or h2 beside it, through which clients come to know of it")
+        if self.tls.client_certificate != "off":
+            raise ValueError(
+                "protocols: h3 cannot ask for client certificates; leave it out, or client_certificate off"
+            )
+        if self.proxy_protocol:
+            raise ValueError("protocols: h3 comes as datagrams, which bear no PROXY protocol header")
+        return self
 
 
 class LimitsConfig(Section):
@@ -159,117 +155,6 @@ class CacheConfig(Section):
     what faces clients keeps them to itself."""
 
 
-class EndpointConfig(Section):
-    """One address of a pool."""
-
-    url: EndpointUrl
-    """`http://host[:port]`, `https://host[:port]` or `unix:/path`."""
-    weight: int = Field(1, ge=1, le=1_000)
-    """Its part of the requests relative to the others: 1 to 1000."""
-
-    @property
-    def scheme(self) -> str:
-        return parse_endpoint(self.url).scheme
-
-
-class TimeoutsConfig(Section):
-    """How long an origin may take."""
-
-    connect: Duration = Field(2, ge=0.01, le=300)
-    """Until a connection stands, TLS included: 10ms to 5m."""
-    first_byte: Duration = Field(30, ge=0.01, le=3600)
-    """From the request's end to the answer's head: 10ms to 1h."""
-    between_bytes: Duration = Field(30, ge=0.01, le=3600)
-    """Longest silence within an answer's body: 10ms to 1h."""
-    total: Duration = Field(600, ge=0.01, le=86400)
-    """The whole exchange with the origin, all tries together: 10ms to 1d. An upgraded connection has no such end."""
-
-
-class KeepaliveConfig(Section):
-    """Connections kept open to an origin between requests."""
-
-    connections: int = Field(64, ge=0, le=10_000)
-    """Most idle connections per endpoint and worker: 0 (none) to 10000."""
-    idle: Duration = Field(60, ge=0.1, le=3600)
-    """How long one may be idle: 100ms to 1h; keep it below the origin's own limit."""
-
-
-class HealthConfig(Section):
-    """Active health checks: a GET to every endpoint from every worker."""
-
-    path: Path = "/"
-    """The path asked for."""
-    host: str | None = None
-    """The Host field sent; the endpoint's own name by default."""
-    interval: Duration = Field(5, ge=0.1, le=3600)
-    """Time between checks: 100ms to 1h."""
-    timeout: Duration = Field(2, ge=0.01, le=300)
-    """Time for a whole check: 10ms to 5m."""
-    rise: int = Field(2, ge=1, le=100)
-    """Checks passed in a row before an endpoint is used again: 1 to 100."""
-    fall: int = Field(3, ge=1, le=100)
-    """Checks failed in a row before an endpoint is left out: 1 to 100."""
-    status: Annotated[tuple[Annotated[int, Field(ge=100, le=599)], ...], Many] = (200,)
-    """The statuses that pass: one or a list, 100 to 599 each."""
-
-
-class OutlierConfig(Section):
-    """Passive health checks: endpoints that fail real requests are left out for a while."""
-
-    failures: int = Field(5, ge=1, le=1_000)
-    """Failures in a row (no connection, no answer, 502, 503, 504) that eject an endpoint: 1 to 1000."""
-    eject_for: Duration = Field(10, ge=0.1, le=3600)
-    """How long the first ejection lasts, each further one longer by as much: 100ms to 1h."""
-    max_ejected: Share = Field(0.5, ge=0, le=1)
-    """The most of a pool that may be ejected at once: 0% to 100%."""
-
-
-class RetryConfig(Section):
-    """Another try at another endpoint, for idempotent requests that failed before an answer began."""
-
-    tries: int = Field(2, ge=1, le=10)
-    """Tries in all, the first included: 1 (none repeated) to 10."""
-    budget: Share = Field(0.2, ge=0, le=1)
-    """Retries as a share of the pool's recent requests: 0% to 100%. It keeps retries from multiplying an outage."""
-
-
-class OriginTlsConfig(Section):
-    """TLS towards https endpoints."""
-
-    verify: bool = True
-    """Whether the origin's certificate must be valid and carry its name."""
-    ca: File | None = None
-    """File with the authorities to trust instead of the system's, PEM."""
-    server_name: str | None = None
-    """The name asked for (SNI) and checked; the endpoint's host by default."""
-
-
-class PoolConfig(Section):
-    """Endpoints that serve the same content."""
-
-    endpoints: tuple[Annotated[EndpointConfig, BeforeValidator(_endpoint)], ...] = Field(min_length=1, max_length=1_000)
-    """1 to 1000 of them: an address, or a map of `url` and `weight`."""
-    balance: Literal["least_request", "round_robin"] = "least_request"
-    """`least_request` takes the less busy of two drawn at random; `round_robin` takes turns. Both heed weights."""
-    host: HostToSend = "preserve"
-    """The Host field origins get: `preserve` the client's, `endpoint` for the endpoint's own, or a literal name."""
-    timeouts: TimeoutsConfig = TimeoutsConfig()
-    keepalive: KeepaliveConfig = KeepaliveConfig()
-    health: Annotated[HealthConfig | None, Off] = None
-    """Active health checks; none by default. `on` asks for `/` every 5s."""
-    outlier: Annotated[OutlierConfig | None, Off] = OutlierConfig()
-    """Passive health checks; on by default."""
-    retry: Annotated[RetryConfig, BeforeValidator(lambda value: {"tries": 1} if value is False else value)] = (
-        RetryConfig()
-    )
-    """Retries; `off` is the same as `tries: 1`."""
-    resolve_every: Duration = Field(30, ge=1, le=86400)
-    """How often host names are looked up anew: 1s to 1d."""
-    tls: OriginTlsConfig = OriginTlsConfig()
-    fallback: Name | None = None
-    """The pool to ask when no endpoint of this one can answer."""
-
-
 class MatchConfig(Section):
     """What a request must look like: its host, its path, its method and its fields, as far as they are given.
 
@@ -349,6 +234,8 @@ class Config(Section):
     """The addresses listened on: 1 to 64."""
     admin: Annotated[AdminConfig | None, Off] = AdminConfig()
     """The admin listener; `off` for none."""
+    acme: Annotated[AcmeConfig | None, Off] = None
+    """Where the certificates of `tls.acme` come from; `off` by default."""
     limits: LimitsConfig = LimitsConfig()
     cache: CacheConfig = CacheConfig()
     models: ModelsConfig = ModelsConfig()

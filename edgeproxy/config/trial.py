@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ssl
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
@@ -13,17 +12,22 @@ from edgeproxy.clock import Clock
 from edgeproxy.config.compile import compile_config
 from edgeproxy.config.errors import ConfigErrors, Loc, located
 from edgeproxy.config.load import load_text, placed, read_file
+from edgeproxy.config.pools import EndpointConfig
+from edgeproxy.config.regions import PreferConfig, RegionConfig
 from edgeproxy.config.schema import Config
 from edgeproxy.config.snapshot import Snapshot
 from edgeproxy.errors import EdgeError
 from edgeproxy.http.headers import from_pairs
 from edgeproxy.http.message import Request
 from edgeproxy.http.target import parse_authority, parse_target
-from edgeproxy.listener.tls import Certificates
+from edgeproxy.listener.leaf import read
+from edgeproxy.listener.tls import load, new_context
 from edgeproxy.observe.metrics import Metrics
-from edgeproxy.pipeline.exchange import Exchange, Peer
+from edgeproxy.origin.regions import Regions
+from edgeproxy.pipeline.exchange import Exchange, Peer, Place
 from edgeproxy.pipeline.middleware import Services
 from edgeproxy.routing.geo import ByCountry
+from edgeproxy.routing.pools import Pools
 
 if TYPE_CHECKING:
     import aiohttp
@@ -79,8 +83,9 @@ def make_request(url: str, method: str, headers: Sequence[str]) -> Request:
     )
 
 
-def explain_request(snapshot: Snapshot, request: Request) -> Iterator[str]:
-    """Lines that say where a request goes: its route and why, the stages, the pool and its endpoints."""
+def explain_request(snapshot: Snapshot, request: Request, country: str = "") -> Iterator[str]:
+    """Lines that say where a request goes: its route and why, the stages, the pool and its endpoints. ``country`` is
+    where its client is (ISO 3166-1), "" if that is not known."""
     route = snapshot.route(request)
     considered = snapshot.router.explain(request)
     if route is snapshot.unrouted:
@@ -93,27 +98,46 @@ def explain_request(snapshot: Snapshot, request: Request) -> Iterator[str]:
             yield f"  not     {each.route.name}: {each.why}"
     exchange = Exchange(request, Peer("127.0.0.1", 0, "", "", None), 0.0)
     exchange.route = route
+    exchange.place = Place(country)
     for number, stage in enumerate(route.chain.stages, 1):
         explain = getattr(stage, "explain", None)  # a stage may have something to say
         said = f": {explain(exchange)}" if explain is not None else ""
         observed = " (observe)" if stage.config.mode == "observe" else ""
         yield f"{'stages' if number == 1 else '':<10}{number}. {stage.name}{observed}{said}"
-    yield from _pools(snapshot.config, route.origin.name, "pool")
-    if isinstance(route.origin, ByCountry):
-        for name in sorted({pool.name for pool in route.origin.countries.values()}):
-            countries = sorted(code for code, pool in route.origin.countries.items() if pool.name == name)
+    origin = exchange.route.origin  # a stage may have taken another one
+    if isinstance(origin, Pools):
+        origin = origin.own
+    yield from _pools(snapshot.config, origin.name, "pool", exchange.place)
+    if isinstance(origin, ByCountry):
+        for name in sorted({pool.name for pool in origin.countries.values()}):
+            countries = sorted(code for code, pool in origin.countries.items() if pool.name == name)
             yield f"  from    {', '.join(countries)}:"
-            yield from _pools(snapshot.config, name, "  pool")
+            yield from _pools(snapshot.config, name, "  pool", exchange.place)
 
 
-def _pools(config: Config, first: str, label: str) -> Iterator[str]:
+def _pools(config: Config, first: str, label: str, place: Place) -> Iterator[str]:
     name: str | None = first
     while name is not None and name in config.pools:
         pool = config.pools[name]
         yield f"{label:<10}{name}: {pool.balance} over {len(pool.endpoints)}"
+        if pool.prefer is not None:
+            yield f"          {_by_region(pool.regions, pool.prefer, place)}"
         for endpoint in pool.endpoints:
-            yield f"          - {endpoint.url}" + (f" (weight {endpoint.weight})" if endpoint.weight != 1 else "")
+            told = {"weight": endpoint.weight, "priority": endpoint.priority, "region": endpoint.region}
+            usual = EndpointConfig.model_fields
+            said = ", ".join(f"{what} {value}" for what, value in told.items() if value != usual[what].default)
+            yield f"          - {endpoint.url}" + (f" ({said})" if said else "")
+        if pool.endpoints_file is not None:
+            yield f"          - those in {pool.endpoints_file}"
         name, label = pool.fallback, "  then"
+
+
+def _by_region(regions: dict[str, RegionConfig], prefer: PreferConfig, place: Place) -> str:
+    """The order of the regions for a client there, as long as nothing is measured."""
+    chosen = Regions(regions, prefer, tuple)
+    far = chosen.kilometres(place)
+    order = [f"{name} ({far[name]:.0f} km)" if name in far else name for name in chosen.order(place, 0.0)]
+    return f"by {prefer.by} from {place.country or 'nowhere known'}: {', '.join(order)}"
 
 
 def _try_certificates(config: Config) -> None:
@@ -121,15 +145,30 @@ def _try_certificates(config: Config) -> None:
     for index, listener in enumerate(config.listeners):
         if listener.tls is None:
             continue
+        try:
+            new_context(listener.tls, ())
+        except (OSError, ValueError) as error:
+            errors.append(located(("listeners", index, "tls", "client_ca"), f"cannot be used: {error}"))
+            continue
         for number, pair in enumerate(listener.tls.certificates):
             try:
-                Certificates(listener.tls.model_copy(update={"certificates": (pair,)}))
-            except (OSError, ssl.SSLError, ValueError) as error:
+                load(new_context(listener.tls, ()), pair.certificate, pair.key)
+                read(pair.certificate)
+            except (OSError, ValueError) as error:
                 place: Loc = ("listeners", index, "tls", "certificates", number)
                 message = f"cannot be used: {error} ({pair.certificate}, {pair.key})"
                 errors.append(located(place, message))
     if errors:
         raise ConfigErrors(errors)
+
+
+def warnings(config: Config, now: float) -> Iterator[str]:
+    """What may be served, but should not be left so: certificates near their end, or past it."""
+    for listener in config.listeners:
+        for pair in () if listener.tls is None else listener.tls.certificates:
+            complaint = read(pair.certificate).complaint(now)
+            if complaint:
+                yield f"{listener.address}: {pair.certificate} {complaint}"
 
 
 def _no_calls() -> aiohttp.ClientSession:

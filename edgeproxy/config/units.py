@@ -18,6 +18,7 @@ _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)")
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?i?)b?", re.IGNORECASE)
 _BYTES = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12, "ki": 2**10, "mi": 2**20, "gi": 2**30, "ti": 2**40}
+_SERVICE = re.compile(r"_[a-z0-9-]+\._tcp\.(.+)")  # RFC 2782
 _RATE = re.compile(r"(\d+(?:\.\d+)?)\s*/\s*(s|m|h|d)")
 
 
@@ -89,13 +90,17 @@ def parse_network(value: Any) -> Network:
 
 
 class AddressValue(NamedTuple):
-    """Where to listen: ``host`` (an IP literal) and ``port``, or the ``path`` of a Unix socket."""
+    """Where to listen: ``host`` (an IP literal) and ``port``, or the ``path`` of a Unix socket. ``datagrams``: for
+    those, not for connections."""
 
     host: str
     port: int
     path: str = ""
+    datagrams: bool = False
 
     def __str__(self) -> str:
+        if self.datagrams:
+            return f"udp:{self._replace(datagrams=False)}"
         if self.path:
             return f"unix:{self.path}"
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
@@ -124,21 +129,25 @@ def parse_address(value: Any) -> AddressValue:
 
 
 class EndpointValue(NamedTuple):
-    """Where an origin is reached: ``path`` for a Unix socket, else ``host`` (a name or an IP literal) and ``port``."""
+    """Where an origin is reached: ``path`` for a Unix socket, else ``host`` (a name or an IP literal) and ``port``.
+    ``service``: the name whose SRV records tell hosts and ports; ``host`` is then the domain it is of."""
 
     scheme: str
     host: str
     port: int
     path: str = ""
+    service: str = ""
 
 
 def parse_endpoint(value: Any) -> EndpointValue:
-    """An origin's address: ``http://10.0.0.5:8000``, ``https://b.example``, ``unix:/run/app.sock``."""
+    """An origin's address: ``http://10.0.0.5:8000``, ``https://b.example``, ``unix:/run/app.sock``,
+    ``srv+http://_http._tcp.b.example``."""
     text = str(value).strip()
     if text.startswith("unix:/"):
         return EndpointValue("http", "localhost", 0, text.removeprefix("unix:"))
+    service = text.startswith("srv+")
     try:
-        url = urlsplit(text)
+        url = urlsplit(text.removeprefix("srv+"))
         port = url.port
     except ValueError as error:
         raise ValueError(f"{value!r} is not an origin's address: {error}") from None
@@ -149,7 +158,13 @@ def parse_endpoint(value: Any) -> EndpointValue:
         )
     if url.path not in {"", "/"} or url.query or url.fragment or url.username is not None:
         raise ValueError(f"{value!r}: an endpoint has a scheme, a host and a port, and nothing else")
-    return EndpointValue(url.scheme, url.hostname, port or (443 if url.scheme == "https" else 80))
+    usual = 443 if url.scheme == "https" else 80
+    if not service:
+        return EndpointValue(url.scheme, url.hostname, port or usual)
+    match = _SERVICE.fullmatch(url.hostname)
+    if match is None or port is not None:
+        raise ValueError(f"{value!r}: a service is named like srv+http://_http._tcp.b.example, without a port")
+    return EndpointValue(url.scheme, match[1], usual, service=url.hostname)
 
 
 def _checked_endpoint(value: str) -> str:
@@ -174,6 +189,29 @@ def format_duration(seconds: float) -> str:
         if seconds >= _SECONDS[unit] and seconds % _SECONDS[unit] == 0:
             return f"{seconds / _SECONDS[unit]:.0f}{unit}"
     return f"{seconds * 1000:.12g}ms" if seconds % 1 else f"{seconds:.12g}s"
+
+
+def _ip_address(value: Any) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+    try:
+        return ipaddress.ip_address(str(value).strip())
+    except ValueError:
+        raise ValueError(f"{value!r} is not an address; write it like 192.0.2.7 or 2001:db8::7") from None
+
+
+def parse_name_server(value: Any) -> tuple[str, int]:
+    """Address and port of a name server: ``10.0.0.2``, ``127.0.0.1:5353``, ``2001:db8::53``, ``[2001:db8::53]:53``."""
+    text = str(value).strip()
+    try:
+        return str(ipaddress.ip_address(text)), 53
+    except ValueError:
+        pass
+    try:
+        found = parse_address(text)
+    except ValueError:
+        found = AddressValue("", 0)
+    if not found.host or not found.port or text.startswith(":"):
+        raise ValueError(f"{value!r} is not a name server; write it like 10.0.0.2 or 127.0.0.1:5353")
+    return found.host, found.port
 
 
 def _schema(pattern: str, example: str) -> WithJsonSchema:
@@ -207,6 +245,16 @@ EndpointUrl = Annotated[
     str,
     AfterValidator(_checked_endpoint),
     WithJsonSchema({"type": "string", "examples": ["http://10.0.0.5:8000", "https://b.example", "unix:/run/app.sock"]}),
+]
+NameServer = Annotated[
+    str,
+    AfterValidator(lambda value: str(AddressValue(*parse_name_server(value)))),
+    WithJsonSchema({"type": "string", "examples": ["10.0.0.2", "127.0.0.1:5353"]}),
+]
+IpAddress = Annotated[
+    str,
+    BeforeValidator(lambda value: str(_ip_address(value))),
+    WithJsonSchema({"type": "string", "examples": ["192.0.2.7", "2001:db8::7"]}),
 ]
 Rate = Annotated[
     RateValue,

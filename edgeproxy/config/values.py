@@ -10,7 +10,15 @@ from ipaddress import ip_address
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, ValidationInfo, WithJsonSchema
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    PlainValidator,
+    SecretStr,
+    ValidationInfo,
+    WithJsonSchema,
+)
 
 from edgeproxy.errors import EdgeError
 from edgeproxy.http.target import parse_target
@@ -152,6 +160,12 @@ def _country(value: Any) -> str:
     return text
 
 
+def _long(secret: SecretStr) -> SecretStr:
+    if len(secret.get_secret_value().encode()) < 32:
+        raise ValueError("the secret has at least 32 bytes; `openssl rand -hex 32` makes one")
+    return secret
+
+
 def is_protected(url: str) -> bool:
     """Nobody on the way can change what this URL answers: https, or it does not leave the machine."""
     parts = urlsplit(url)
@@ -184,6 +198,7 @@ Regex = Annotated[str, BeforeValidator(_regex)]
 Method = Annotated[str, BeforeValidator(_method)]
 Country = Annotated[str, BeforeValidator(_country)]
 FieldName = Annotated[str, BeforeValidator(_field_name)]
+LongSecret = Annotated[SecretStr, AfterValidator(_long)]
 Workers = Annotated[
     int | Literal["auto"],
     PlainValidator(_workers),

@@ -23,6 +23,7 @@ LINE: Final = 65_536  # bytes; ours are under 4096
 _GZIP: Final = b"\x1f\x8b"
 _LATEST: Final = 253_402_300_800.0  # the year 10000
 _LARGEST: Final = 10**15  # bytes, and seconds
+_MOST_NUMBERS: Final = 64
 _QUOTED: Final = r'"((?:[^"\\]|\\.)*)"'
 _COMBINED: Final = re.compile(
     r"(\S+) \S+ \S+ \[([^\]]{1,40})\] "
@@ -40,7 +41,9 @@ class Record(NamedTuple):
 
     ``time``: when the answer ended, in seconds since 1970. ``target``: path and query as asked for, with secrets masked
     as ``***`` and cut with ``...`` where it is long. ``sent``: the body's bytes. ``host`` and the rest are told by
-    JSON lines alone; ``duration`` is in seconds, ``cache`` what the cache did: ``hit``, ``miss``, ``stale`` and so on.
+    JSON lines alone; ``duration`` is in seconds, ``cache`` what the cache did: ``hit``, ``miss``, ``stale`` and so on,
+    ``choice`` what was known of the endpoint that a model was asked for (balance.rows), and the seconds to the head of
+    its answer.
     """
 
     time: float
@@ -57,6 +60,7 @@ class Record(NamedTuple):
     duration: float | None = None
     cache: str = ""
     country: str = ""
+    choice: tuple[float, ...] = ()
 
 
 class LogReader:
@@ -130,6 +134,7 @@ def _from_json(line: bytes) -> Record:
         duration=None if duration is None else _bounded(duration, _LARGEST),
         cache=sys.intern(_text(fields.get("cache", ""))),
         country=sys.intern(_text(fields.get("country", ""))),
+        choice=_numbers(fields["choice"]) if "choice" in fields else (),
     )
 
 
@@ -160,6 +165,12 @@ def _unescaped(text: str) -> str:
     return plain.decode("utf-8", "backslashreplace")
 
 
+def _numbers(value: Any) -> tuple[float, ...]:
+    if not isinstance(value, list) or len(value) > _MOST_NUMBERS:
+        raise TypeError("not a list of numbers, or a long one")
+    return tuple([_bounded(each, _LARGEST, -_LARGEST) for each in value])
+
+
 def _text(value: Any) -> str:
     """Text that can be encoded: JSON may hold halves of characters. Raises TypeError."""
     if not isinstance(value, str):
@@ -173,9 +184,9 @@ def _whole(value: Any, most: int) -> int:
     return value
 
 
-def _bounded(value: Any, most: float) -> float:
+def _bounded(value: Any, most: float, least: float = 0) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise TypeError("not a number")
-    if not 0 <= value <= most:  # nor is NaN
+    if not least <= value <= most:  # nor is NaN
         raise ValueError("out of bounds")
     return float(value)

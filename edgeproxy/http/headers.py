@@ -59,7 +59,8 @@ def add(headers: Headers, name: bytes, value: bytes) -> None:
 
 
 def lower_name(name: bytes) -> bytes:
-    """A field's name in lower case: the same object each time, for the usual names."""
+    """A field's name in lower case: the same object each time, for the usual names. ``name`` is one that a parser has
+    found to be valid: those remembered here are taken for such."""
     lower = _names.get(name)
     if lower is None:
         lower = name.lower()
@@ -69,6 +70,11 @@ def lower_name(name: bytes) -> bytes:
                 _names.clear()  # begun anew: a flood of odd names is not to keep the usual ones out
             _names[name] = lower
     return lower
+
+
+def usual_name(name: bytes) -> bytes:
+    """The object that look-ups are made with, of a usual name in lower case; any other as it is, and not remembered."""
+    return _USUAL.get(name, name)
 
 
 def known_name(name: bytes) -> bytes | None:

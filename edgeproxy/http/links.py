@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 MOST = 64  # links that are read of one field
 
-_TARGET = re.compile(rb"[ \t,]*<([^>]*)>")
+_TARGET = re.compile(rb"[ \t,]*(<([^>]*)>)")
 _PARAMETER = re.compile(
     rb'[ \t]*;[ \t]*(?:([!#$%&\'*+.^_`|~0-9A-Za-z-]+)[ \t]*(?:=[ \t]*(?:"((?:[^"\\]|\\.)*)"|([^ \t;,"]*)))?)?'
 )
@@ -15,10 +15,13 @@ _ESCAPED = re.compile(rb"\\(.)", re.DOTALL)
 
 
 class Link(NamedTuple):
-    """A link's target as it is written, and its relation types in lower case."""
+    """A link's target as it is written, and its relation types in lower case; its parameters unquoted, by their names
+    in lower case, of each the first (RFC 8288 §3.3); and the whole link as it is written."""
 
     target: bytes
     relations: frozenset[bytes]
+    parameters: dict[bytes, bytes]
+    text: bytes
 
 
 def parse_links(value: bytes) -> list[Link]:
@@ -27,13 +30,14 @@ def parse_links(value: bytes) -> list[Link]:
     place = 0
     while len(links) < MOST and (target := _TARGET.match(value, place)) is not None:
         place = target.end()
-        relations: bytes | None = None
+        parameters: dict[bytes, bytes] = {}
         while (parameter := _PARAMETER.match(value, place)) is not None:
             place = parameter.end()
             name, quoted, token = parameter.groups()
-            if name is not None and name.lower() == b"rel" and relations is None:  # the first counts (§3.3)
-                relations = token or b"" if quoted is None else _ESCAPED.sub(rb"\1", quoted)
-        links.append(Link(target[1], frozenset((relations or b"").lower().split())))
+            if name is not None and (name := name.lower()) not in parameters:
+                parameters[name] = token or b"" if quoted is None else _ESCAPED.sub(rb"\1", quoted)
+        relations = frozenset(parameters.get(b"rel", b"").lower().split())
+        links.append(Link(target[2], relations, parameters, value[target.start(1) : place].rstrip(b" \t")))
         if value[place:].lstrip(b" \t")[:1] not in {b",", b""}:
             break
     return links

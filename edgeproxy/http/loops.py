@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from edgeproxy.http.headers import Headers, members
 
-PSEUDONYM = b"edgeproxy"  # in Via and CDN-Loop; behind it "-" and the node's name, if it has one
+PSEUDONYM: Final = b"edgeproxy"  # in Via and CDN-Loop; behind it "-" and the node's name, if it has one
 
 
 def pseudonym(node: str) -> bytes:

@@ -94,14 +94,17 @@ _types: Final[dict[bytes, bytes]] = {}  # Content-Type values, for answers of on
 
 
 class FieldBlock:
-    """Header fields that never change, with their wire form ready made: what a stored answer is served from. ``tags``:
-    what a stored answer is purged by, whether or not its fields say so."""
+    """Header fields that never change, with their wire form ready made: what a stored answer is served from. ``block``:
+    the same for HTTP/2, which whoever needs it first makes. ``tags``: what a stored answer is purged by, whether or not
+    its fields say so."""
 
-    __slots__ = ("complete", "content_type", "fields", "seal", "tags", "wire")
+    __slots__ = ("block", "complete", "content_type", "fields", "qpack", "seal", "tags", "wire")
 
     def __init__(self, fields: Headers) -> None:
         self.fields = fields
         self.wire = serialize(fields)
+        self.qpack = b""  # the lines as HTTP/3 writes them, once it has
+        self.block: bytes | None = None
         self.content_type = _shared_type(fields.get(b"content-type", b""))
         self.tags: tuple[bytes, ...] = ()
         self.seal: object = None  # of the stage that was seen to have set its fields here

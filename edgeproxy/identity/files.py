@@ -16,21 +16,24 @@ T = TypeVar("T")
 Changed = Callable[[], Awaitable[None]]
 
 
-class Kept(Generic[T]):
-    """``use`` is given what ``parse`` makes of the file's text, at once and after each change; ``watch`` runs until it
-    is cancelled and calls what it is given after each change. Raises ValueError if the file cannot be used at first."""
+class KeptBytes(Generic[T]):
+    """``use`` is given what ``parse`` makes of the file's bytes, at once and after each change; ``watch`` runs until it
+    is cancelled and calls what it is given after each change. ``most`` is the file's largest size. Raises ValueError
+    if the file cannot be used at first."""
 
     def __init__(
         self,
         path: str,
-        parse: Callable[[str], T],
+        parse: Callable[[bytes], T],
         use: Callable[[T], None],
         watch: Callable[[Changed], Coroutine[Any, Any, None]],
+        most: int = MAX_BYTES,
     ) -> None:
         self._path = path
         self._parse = parse
         self._use = use
         self._watch = watch
+        self._most = most
         self._task: asyncio.Task[None] | None = None
         try:
             use(self._read())
@@ -56,13 +59,31 @@ class Kept(Generic[T]):
 
     def _read(self) -> T:
         with Path(self._path).open("rb") as file:
-            content = file.read(MAX_BYTES + 1)
-        if len(content) > MAX_BYTES:
-            raise ValueError(f"it has more than {MAX_BYTES} bytes")
-        try:
-            return self._parse(content.decode())
-        except UnicodeDecodeError:  # whose text would show some of the content
-            raise ValueError("it is not UTF-8") from None
+            content = file.read(self._most + 1)
+        if len(content) > self._most:
+            raise ValueError(f"it has more than {self._most} bytes")
+        return self._parse(content)
 
     def __repr__(self) -> str:
         return f"<Kept {self._path}>"
+
+
+class Kept(KeptBytes[T]):
+    """The same for a file of text, UTF-8."""
+
+    def __init__(
+        self,
+        path: str,
+        parse: Callable[[str], T],
+        use: Callable[[T], None],
+        watch: Callable[[Changed], Coroutine[Any, Any, None]],
+        most: int = MAX_BYTES,
+    ) -> None:
+        super().__init__(path, lambda content: parse(_text(content)), use, watch, most)
+
+
+def _text(content: bytes) -> str:
+    try:
+        return content.decode()
+    except UnicodeDecodeError:  # whose text would show some of the content
+        raise ValueError("it is not UTF-8") from None

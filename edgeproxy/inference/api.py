@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 FIELD: Final = b"edgeproxy-inference"  # who answered: ``edge;model="digits";version="1"``, with ``;kept`` if it was
 
-_STATUS: Final = {"unknown": 404, "tensors": 400, "unanswered": 503}
+_STATUS: Final = {"unknown": 404, "tensors": 400, "failed": 422, "unanswered": 503}
 _STATES: Final[dict[str, metadata.State]] = {"ready": "READY", "loading": "LOADING"}
 _RETRY: Final = {b"retry-after": b"1"}  # seconds
 _takes: Final = media_matcher(("application/json", "application/*+json", "application/octet-stream"))

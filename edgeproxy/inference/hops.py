@@ -1,4 +1,8 @@
-"""Endpoints further in, asked by the Open Inference Protocol v2 over HTTP; one that fails is left alone for a while."""
+"""Endpoints further in, asked by the Open Inference Protocol v2 over HTTP.
+
+One that fails is left alone for a while; one that says it has no time for a model is not asked for that model for as
+long as it said.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
 from edgeproxy.breaker import Breaker
+from edgeproxy.http.dates import parse_date
 from edgeproxy.inference.manifest import Manifest
 from edgeproxy.oip import request, response
 from edgeproxy.oip.envelope import Fields
@@ -25,10 +30,15 @@ FIELD: Final = b"edgeproxy-inference-hop"
 LARGEST: Final = 64_000_000  # bytes of an answer
 _CHUNK: Final = 65_536
 _LONGEST_PAUSE: Final = 8  # times the configured one
+_BUSY: Final = frozenset({429, 503})  # it is well, and has no time for this model: no reason to spare it all others
+_BROKEN: Final = frozenset({"late", "away", "wrong"})
+
+_Key = tuple[str, str]  # model and version, "" for the one in service
 
 
 class HopError(Exception):
-    """No answer from there: ``open`` or ``busy`` (it was not asked), ``late``, ``away``, ``refused`` or ``wrong``."""
+    """No answer from there: ``full`` (it has as many questions as it may), ``open`` (left alone), ``busy`` (no time for
+    this model, now or a moment ago), ``late``, ``away``, ``refused`` or ``wrong``."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -42,10 +52,11 @@ class Hop:
         self.by = by
         self._config = config
         self._session = session
-        self._breaker = Breaker(
-            clock.monotonic, config.failures, config.pause, _LONGEST_PAUSE * config.pause, state="closed"
-        )
+        self._clock = clock
+        self._longest = _LONGEST_PAUSE * config.pause
+        self._breaker = Breaker(clock.monotonic, config.failures, config.pause, self._longest, state="closed")
         self._asking = 0
+        self._resting: dict[_Key, float] = {}  # until when; no more than there are models and versions
 
     @property
     def open(self) -> bool:
@@ -54,30 +65,28 @@ class Hop:
 
     async def ask(self, manifest: Manifest, number: str, tensors: Tensors, within: float) -> tuple[str, Tensors]:
         """The version that answered, and its outputs, within so many seconds. Raises HopError."""
+        key = manifest.name, number
         version = f"/versions/{number}" if number else ""
         url = f"{self._config.url}/v2/models/{quote(manifest.name, safe='')}{version}/infer"
         try:
-            fields, body = request.encode(tensors)
+            with self._place(key):
+                fields, body = request.encode(tensors)
+                status, told, content = await self._call(url, fields, body, min(within, self._config.timeout))
+                if status in _BUSY:
+                    self._rest(key, told.get(b"retry-after"))
+                    raise HopError("busy")
+                if status != 200:
+                    raise HopError("refused" if 400 <= status < 500 and status != 408 else "away")
+                return _read(manifest, told, content)
         except TensorError:
             raise HopError("wrong") from None
-        with self._place():
-            status, told, content = await self._call(url, fields, body, min(within, self._config.timeout))
-            if 400 <= status < 500 and status not in {408, 429}:
-                raise HopError("refused")  # it is well, and does not answer this
-            if status != 200:
-                raise self._failed("away")
-            try:
-                answered, outputs = response.decode(told, content)
-                check([each.spec for each in manifest.outputs], outputs, "output")
-            except TensorError:
-                raise self._failed("wrong") from None
-            self._breaker.succeeded()
-            return answered, outputs
 
     @contextmanager
-    def _place(self) -> Iterator[None]:
-        """One of the places there are, if it may be asked now."""
+    def _place(self, key: _Key) -> Iterator[None]:
+        """One of the places there are, if it may be asked that now. What becomes of it is noted."""
         if self._asking >= self._config.concurrency:
+            raise HopError("full")
+        if self._resting.get(key, 0.0) > self._clock.monotonic():
             raise HopError("busy")
         if not self._breaker.closed and not self._breaker.trial():
             raise HopError("open")
@@ -85,15 +94,26 @@ class Hop:
         try:
             yield
         except HopError as error:
-            if error.reason == "refused":
+            if error.reason in _BROKEN:
+                self._breaker.failed()
+            else:  # it is well, and does not answer this
                 self._breaker.succeeded()
             raise
         except BaseException:  # whoever asked is gone, which says nothing of the endpoint; a trial must not stay open
             if self._breaker.state == "half-open":
                 self._breaker.failed()
             raise
+        else:
+            self._breaker.succeeded()
         finally:
             self._asking -= 1
+
+    def _rest(self, key: _Key, retry_after: bytes | None) -> None:
+        """Ask it for that model, or that version of it, no earlier than it said."""
+        now = self._clock.monotonic()
+        seconds = min(_seconds(retry_after, self._clock.wall(), self._config.pause), self._longest)
+        self._resting = {each: until for each, until in self._resting.items() if until > now}
+        self._resting[key] = now + seconds
 
     async def _call(
         self, url: str, fields: Fields, body: bytes, within: float
@@ -112,17 +132,33 @@ class Hop:
                 async for chunk in answer.content.iter_chunked(_CHUNK):
                     content += chunk
                     if len(content) > LARGEST:
-                        raise self._failed("wrong")
+                        raise HopError("wrong")
                 told = {name.lower(): value for name, value in answer.raw_headers}
                 return answer.status, told, bytes(content)
         except TimeoutError:
-            raise self._failed("late") from None
+            raise HopError("late") from None
         except (aiohttp.ClientError, OSError, ValueError):
-            raise self._failed("away") from None
-
-    def _failed(self, reason: str) -> HopError:
-        self._breaker.failed()
-        return HopError(reason)
+            raise HopError("away") from None
 
     def __repr__(self) -> str:
         return f"<Hop {self.by} {self._breaker.state}, {self._asking} asking>"
+
+
+def _read(manifest: Manifest, fields: Mapping[bytes, bytes], body: bytes) -> tuple[str, Tensors]:
+    """Version and outputs of what has to be the model's answer. Raises HopError."""
+    try:
+        answered, outputs = response.decode(fields, body)
+        check([each.spec for each in manifest.outputs], outputs, "output")
+    except TensorError:
+        raise HopError("wrong") from None
+    return answered, outputs
+
+
+def _seconds(retry_after: bytes | None, now: float, otherwise: float) -> float:
+    """How long a Retry-After (RFC 9110 §10.2.3) asks to wait; ``otherwise`` where it says nothing."""
+    if retry_after is None:
+        return otherwise
+    if retry_after.isdigit():
+        return float(retry_after)
+    date = parse_date(retry_after, now)
+    return otherwise if date is None else date - now

@@ -27,13 +27,17 @@ _FromText = Callable[[str], Array]
 
 class Inputs:
     """What one model's inputs are made from. ``named``: features by input, over what the manifest names; ``content``:
-    whether there is a body to look at; ``decode`` makes pictures' tensors."""
+    whether there is a body to look at; ``decode`` makes pictures' tensors.
+
+    ``identity``: of two requests for which it gives the same, :meth:`of_head` makes the same; None where there is none.
+    """
 
     def __init__(self, manifest: Manifest, named: Mapping[str, str], *, content: bool, decode: Decode | None) -> None:
         """Raises ValueError where an input is fed by nothing."""
         unknown = named.keys() - {each.name for each in manifest.inputs}
         if unknown:
             raise ValueError(f"input: {manifest.name!r} has no input {min(unknown)!r}")
+        self.identity: Callable[[Request], bytes] | None = None
         self._of_request: list[tuple[str, _FromRequest]] = []
         self._of_text: list[tuple[str, _FromText]] = []
         self._of_picture: list[InputSpec] = []
@@ -66,12 +70,13 @@ class Inputs:
 
     def _feed(self, each: InputSpec, name: str, content: bool) -> None:
         if name:
-            of, vector = feature(name)
-            if of == "request":
-                self._of_request.append((each.name, _rows(vector, each, _A_REQUEST)))
+            made_by = feature(name)
+            if made_by.of == "request":
+                self.identity = None if self._of_request else made_by.identity
+                self._of_request.append((each.name, _rows(made_by.vector, each, _A_REQUEST)))
                 return
             if content:
-                self._of_text.append((each.name, _rows(vector, each, _A_TEXT)))
+                self._of_text.append((each.name, _rows(made_by.vector, each, _A_TEXT)))
                 return
         elif content and each.pixels is not None and self._decode is not None:
             self._of_picture.append(each)

@@ -25,7 +25,7 @@ from edgeproxy.tensors import Tensors
 Reason = Literal["full", "late", "failed", "closed"]
 
 SIZES: Final = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
-SECONDS: Final = (1e-5, 2e-5, 5e-5, 1e-4, 3e-4, 1e-3, 3e-3, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 60.0)
+SECONDS: Final = (1e-5, 2e-5, 3e-5, 5e-5, 1e-4, 3e-4, 1e-3, 3e-3, 0.01, 0.03, 0.05, 0.1, 0.3, 1.0, 3.0, 10.0, 60.0)
 END_WITHIN: Final = 5.0  # seconds; a node of a graph that takes longer is left to end by itself
 _LOOKED_AT: Final = 4  # times as many questions as a batch takes are looked through for such as fit together
 
@@ -155,6 +155,7 @@ class Runs:
         for question, answer in zip(run.questions, answers, strict=True):
             self._seconds.observe(run.began - question.since, *labels, "line")
             question.take(answer)
+            question.run = None  # else they hold each other, and their tensors, until the next collection
         self._dispatch()
 
     def _waiting(self) -> Iterable[tuple[Labels, float]]:

@@ -11,15 +11,18 @@ from edgeproxy.inference.inputs import Inputs
 from edgeproxy.inference.reading import Reading, ReadingError
 from edgeproxy.inference.rules import UNANSWERED, count_predictions
 from edgeproxy.inference.uses import points
-from edgeproxy.inference.version import AskError, Outcome
+from edgeproxy.inference.version import AskError, Outcome, Version
 from edgeproxy.pipeline.exchange import Exchange
 
 if TYPE_CHECKING:
+    from edgeproxy.http.message import Request
     from edgeproxy.inference.service import Inference
     from edgeproxy.observe.metrics import Metrics
 
 logger = logging.getLogger("edgeproxy.bots")
 
+KEPT: Final = 8_192  # heads whose value is remembered: of visitors, most have one that others had before
+LONGEST: Final = 2_048  # bytes of what a head is known by; a longer one is looked at each time
 PAUSE: Final = 5.0  # seconds for which a model that does not answer at once is left alone
 LABEL: Final = "bot"  # whose value counts, of an output with labels
 
@@ -28,7 +31,7 @@ class ModelScore:
     """Adds to the points that ``weigh`` gives those of a model: ``most`` where it is sure that a program asks.
 
     It is asked on this node, and nothing waits for it: where it does not answer at once the points of ``weigh`` are the
-    score.
+    score. What a pure model said of a head is remembered as long as the version serves.
     """
 
     def __init__(
@@ -47,6 +50,10 @@ class ModelScore:
         self._reading = Reading(manifest, label=LABEL if labels else "")
         self._again = 0.0  # when it is asked again, monotonic seconds
         self._count = count_predictions(metrics)
+        self._identity = self._inputs.identity if manifest.pure else None
+        self._version: Version | None = None  # whose values these are
+        self._values: dict[bytes, float] = {}
+        self._older: dict[bytes, float] = {}
 
     def score(self, x: Exchange) -> int:
         """The exchange's score, 0 to 100."""
@@ -54,20 +61,45 @@ class ModelScore:
         if x.started < self._again:
             return weighed
         try:
-            outcome = self._inference.ask(self._name, self._inputs.of_head(x.request), here=True)
-            if isinstance(outcome, Outcome):
-                value = self._reading.of(outcome).value
-                self._count.inc(self._name, "score", "answered")
-                if self._again:
-                    self._again = 0.0
-                    logger.info("the model %s answers again and counts for the score", self._name)
-                return min(100, weighed + points(self._most, value))
-            _drop(outcome)
-            why = "it takes too long to run inline"
+            value = self._value(x.request)
         except (AskError, ReadingError) as error:
-            why = str(error)
-        self._leave_alone(x.started, why)
-        return weighed
+            self._leave_alone(x.started, str(error))
+            return weighed
+        self._count.inc(self._name, "score", "answered")
+        if self._again:
+            self._again = 0.0
+            logger.info("the model %s answers again and counts for the score", self._name)
+        return min(100, weighed + points(self._most, value))
+
+    def _value(self, request: Request) -> float:
+        """What the model says of a head, now or the last time. Raises AskError, ReadingError."""
+        version = self._inference.serving(self._name)
+        if version is None or self._identity is None:
+            return self._asked(request)
+        if version is not self._version:
+            self._version, self._values, self._older = version, {}, {}
+        key = self._identity(request)
+        value = self._values.get(key)
+        if value is not None:
+            self._inference.repeated(version)
+            return value
+        value = self._older.get(key)
+        if value is None:
+            value = self._asked(request)
+        else:
+            self._inference.repeated(version)
+        if len(key) <= LONGEST:
+            if len(self._values) >= KEPT // 2:
+                self._older, self._values = self._values, {}
+            self._values[key] = value
+        return value
+
+    def _asked(self, request: Request) -> float:
+        outcome = self._inference.ask(self._name, self._inputs.of_head(request), here=True)
+        if isinstance(outcome, Outcome):
+            return self._reading.of(outcome).value
+        drop(outcome)
+        raise AskError("unanswered", "it takes too long to run inline")
 
     def _leave_alone(self, now: float, why: str) -> None:
         if not self._again:
@@ -79,7 +111,7 @@ class ModelScore:
         return f"<ModelScore {self._name} {self._most}>"
 
 
-def _drop(asked: Awaitable[Outcome]) -> None:
+def drop(asked: Awaitable[Outcome]) -> None:
     """Nobody will wait for it."""
     if isinstance(asked, Coroutine):
         asked.close()

@@ -35,7 +35,7 @@ class Inference:
         """Raises ValueError if the folder cannot be used."""
         metrics, clock = services.metrics, services.clock
         self._metrics = metrics
-        self._inline = settings.inline
+        self._at_once = settings.inline
         self._registry = Registry(settings, services, self._changed)
         self._runs = Runs(settings.workers, metrics)
         self._results = Results(settings.results, settings.results_for, clock.monotonic)
@@ -82,6 +82,14 @@ class Inference:
         """Whether a model, or one version of it, serves here."""
         return self._registry.get(name, number) is not None
 
+    def serving(self, name: str) -> Version | None:
+        """The version in service."""
+        return self._registry.get(name)
+
+    def repeated(self, version: Version) -> None:
+        """Count a question that whoever asks remembers the answer of."""
+        self._answered.inc(version.manifest.name, version.number, "kept")
+
     def ask(
         self, name: str, tensors: Tensors, *, version: str = "", within: float | None = None, here: bool = False
     ) -> Outcome | Awaitable[Outcome]:
@@ -104,7 +112,7 @@ class Inference:
         if kept is not None:
             self._answered.inc(name, found.number, "kept")
             return kept
-        if not found.inline or batch.size(manifest, tensors) * found.seconds > self._inline:
+        if not found.inline or batch.size(manifest, tensors) * found.seconds > self._at_once:
             return self._run(found, version, key, tensors, within, here)
         start = perf_counter()
         try:
@@ -149,6 +157,8 @@ class Inference:
         self, manifest: Manifest, number: str, tensors: Tensors, within: float | None, here: bool, why: str
     ) -> Outcome:
         self._failed.inc(manifest.name, EDGE, why)
+        if here and why == "failed":
+            raise AskError("failed", "the model fails at these values")
         if here:
             raise AskError("unanswered", "this node cannot answer for this model now; try again soon")
         outcome = await self._fallback.ask(manifest, number, tensors, within)

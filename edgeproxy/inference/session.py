@@ -6,13 +6,30 @@ import re
 from typing import Any, Final
 
 import numpy as np
-from onnxruntime import InferenceSession, RunOptions, SessionOptions
+from onnxruntime import (
+    InferenceSession,
+    OrtAllocatorType,
+    OrtArenaCfg,
+    OrtMemoryInfo,
+    OrtMemType,
+    RunOptions,
+    SessionOptions,
+    create_and_register_allocator,
+)
 
 from edgeproxy.tensors import ANY, BY_WORD, Array, Spec, Tensors
 
 _FATAL: Final = 4  # of onnxruntime's severities: its log is a stream of its own on stderr, its errors are raised
 _SAID: Final = 300  # characters of what the runtime says
 _PLACE: Final = re.compile(r"/onnxruntime_src/\S+:\d+ [^)]*\)(?: const)? ")  # where in its source it says so
+
+
+# One store of memory for all sessions of the process, which grows by what is asked for: each would have one of its own,
+# that doubles.
+create_and_register_allocator(
+    OrtMemoryInfo("Cpu", OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, OrtMemType.DEFAULT),
+    OrtArenaCfg({"arena_extend_strategy": 1}),  # kSameAsRequested
+)
 
 
 class RunError(Exception):
@@ -46,6 +63,7 @@ class Session:
         options.log_severity_level = _FATAL
         # A thread that spins takes the core that other requests wait for.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        options.add_session_config_entry("session.use_env_allocators", "1")
         try:
             self._session = InferenceSession(
                 model, options, providers=["CPUExecutionProvider"], enable_fallback=0, read_config_from_model=0

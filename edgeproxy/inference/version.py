@@ -53,5 +53,6 @@ class AskError(Exception):
         self.reason = reason
 
 
-# Why there is no outcome: no such model or version, tensors it does not take, or nobody who could answer in time.
-REASONS = ("unknown", "tensors", "unanswered")
+# Why there is no outcome: no such model or version, tensors it does not take, values at which it fails (said only to
+# those who ask this node alone), or nobody who could answer in time.
+REASONS = ("unknown", "tensors", "failed", "unanswered")

@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from edgeproxy.http.body import Body
 from edgeproxy.http.headers import serialize
 from edgeproxy.http.message import BodyFilter, Response
-from edgeproxy.listener.flow import Flow
+from edgeproxy.listener.sink import Sink
 from edgeproxy.pipeline.exchange import Exchange
 
 
-async def write_body(flow: Flow, x: Exchange, response: Response, body: Body, *, chunked: bool) -> None:
+async def write_body(sink: Sink, x: Exchange, response: Response, body: Body, *, chunked: bool) -> None:
     """Through the answer's filters, counted in ``x.sent``. Raises EdgeError if either side broke off."""
-    write = flow.transport.write
+    write = sink.put
     filters = response.filters or ()
     while True:
         chunk = body.take()
@@ -30,8 +30,8 @@ async def write_body(flow: Flow, x: Exchange, response: Response, body: Body, *,
             write(b"%x\r\n%b\r\n" % (len(chunk), chunk) if chunked else chunk)
         if last:
             break
-        if flow.paused_writing:
-            await flow.drain()
+        if sink.paused_writing:
+            await sink.drain()
     if chunked:
         write(b"0\r\n%b\r\n" % serialize(body.trailers or {}))
 

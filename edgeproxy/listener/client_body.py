@@ -28,3 +28,45 @@ class ClientBody(Pipe):
         if wanted is not None and not self._size and not self._done:
             wanted()
         return await super().read()
+
+
+class StreamBody(Pipe):
+    """A client's body on one stream of many. ``on_taken`` hears of the bytes its reader has had, so that as many more
+    may come; ``on_wanted`` of its first read, if the client waits for that."""
+
+    __slots__ = ("_on_taken", "_on_wanted")
+
+    def __init__(
+        self, length: int, on_taken: Callable[[int], None], on_wanted: Callable[[], None] | None = None
+    ) -> None:
+        super().__init__(None if length == UNKNOWN_LENGTH else length)
+        self._on_taken = on_taken
+        self._on_wanted = on_wanted
+
+    async def read(self) -> bytes:
+        wanted, self._on_wanted = self._on_wanted, None
+        if wanted is not None and not self._size and not self._done:
+            wanted()
+        return await super().read()
+
+    def close(self) -> None:
+        size = self._size
+        super().close()
+        if size:
+            self._on_taken(size)
+
+    def let_go(self) -> None:
+        """The stream is over: what nobody has read yet takes no room any more."""
+        size, taken = self._size, self._on_taken
+        self._on_taken = _nothing
+        if size:
+            taken(size)
+
+    def _drain(self) -> bytes:
+        data = super()._drain()
+        self._on_taken(len(data))
+        return data
+
+
+def _nothing(_: int) -> None:
+    """Nobody counts."""

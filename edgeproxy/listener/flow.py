@@ -57,6 +57,10 @@ class Flow(asyncio.Protocol):
         if self._writable is not None and not self._writable.done():
             self._writable.set_result(None)
 
+    def put(self, data: bytes) -> None:
+        """Send what is no answer's beginning."""
+        self.transport.write(data)
+
     def write(self, head: bytes, body: bytes) -> None:
         """Send a head, and a body behind it if there is one, without copying the body."""
         if body:

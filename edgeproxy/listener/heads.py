@@ -27,11 +27,12 @@ def has_body(request: Request, status: int) -> bool:
 
 
 def whole(
-    request: Request, response: Response, body: bytes, wall: Callable[[], float], keep_alive: bool
+    request: Request, response: Response, body: bytes, wall: Callable[[], float], keep_alive: bool, line: bytes = b""
 ) -> tuple[bytes, bytes]:
     """An answer that is all here, in two parts to be written one after the other: the head with a small body behind it,
-    and a body too large to be copied, else b"". ``wall`` tells wall time in seconds."""
-    told = _settle(response, wall)
+    and a body too large to be copied, else b"". ``wall`` tells wall time in seconds; ``line`` is a field line of the
+    listener's own."""
+    told = settle(response, wall)
     bodied = has_body(request, response.status)
     if bodied:
         length = _length_line(len(body))
@@ -41,12 +42,13 @@ def whole(
         length = b""
     connection = _connection(request, keep_alive)
     copied = body if bodied and len(body) <= COPIED else b""
-    head = b"%b%b%b%b%b%b\r\n%b" % (
+    head = b"%b%b%b%b%b%b%b\r\n%b" % (
         _status_line(response.status),
         response.shared.wire,
         response.stamp.wire,
         serialize(response.own),
         length,
+        line,
         connection,
         copied,
     )
@@ -54,14 +56,19 @@ def whole(
 
 
 def streamed(
-    request: Request, response: Response, length: int | None, wall: Callable[[], float], keep_alive: bool
+    request: Request,
+    response: Response,
+    length: int | None,
+    wall: Callable[[], float],
+    keep_alive: bool,
+    own: bytes = b"",
 ) -> tuple[bytes, bool]:
-    """The head of an answer whose body follows, and whether the body goes in chunks."""
+    """The head of an answer whose body follows, and whether the body goes in chunks; ``own`` as ``line`` above."""
     chunked = length is None and request.version == b"1.1"
-    _settle(response, wall)
+    settle(response, wall)
     framing = b"transfer-encoding: chunked\r\n" if chunked else b"" if length is None else _length_line(length)
     line, connection = _status_line(response.status), _connection(request, keep_alive)
-    head = b"%b%b%b%b\r\n" % (line, response.wire(), connection, framing)
+    head = b"%b%b%b%b%b\r\n" % (line, response.wire(), own, connection, framing)
     return head, chunked
 
 
@@ -79,7 +86,7 @@ def _status_line(status: int) -> bytes:
     return _STATUS_LINES[status] if 0 <= status < 1000 else b"HTTP/1.1 %d \r\n" % status
 
 
-def _settle(response: Response, wall: Callable[[], float]) -> bytes | None:
+def settle(response: Response, wall: Callable[[], float]) -> bytes | None:
     """Give an answer a Date if it has none (RFC 9110 §6.6.1), and take out its Content-Length, which framing writes;
     returns what that was."""
     own = response.own

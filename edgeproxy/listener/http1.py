@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from edgeproxy.errors import EdgeError, Kind
 from edgeproxy.http.body import Body, Pipe, Tunnel
 from edgeproxy.http.headers import Headers
+from edgeproxy.http.media import is_event_stream
 from edgeproxy.http.message import Request, Response
 from edgeproxy.listener import heads
 from edgeproxy.listener.answer_body import write_body
-from edgeproxy.listener.flow import WRITE_HIGH_WATER
 from edgeproxy.listener.requests import UNREAD_LIMIT, Requests
 from edgeproxy.listener.tunnel import carry
 from edgeproxy.pipeline.exchange import Exchange, Peer
@@ -35,28 +35,14 @@ class Http1Connection(Requests):
 
     def __init__(self, server: Server, endpoint: Endpoint, peer: Peer | None = None) -> None:
         super().__init__(server, endpoint, peer)
-        self._told = peer
-        self._wall = server.clock.wall
-        self._idle_timeout = server.limits.idle_timeout
         self._current: Exchange | None = None
         self._queue: deque[Exchange] = deque()
         self._task: asyncio.Task[None] | None = None
         self._refused = False  # the client may still be sending what was refused
         self._tail: bytes | None = None  # bytes behind a head that asked for an upgrade
         self._tunnel: Pipe | None = None
-        self.idle_since = 0.0
 
     # The socket's side.
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = stream = cast("asyncio.Transport", transport)
-        stream.set_write_buffer_limits(high=WRITE_HIGH_WATER)
-        self._peer = self._endpoint.identify(transport, self._told)
-        self.idle_since = self._clock()
-        self.deadline = self.idle_since + self._idle_timeout
-        if not self._server.admit(self, self._peer.address):
-            self._deaf = self._closing = True
-            stream.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._server.forget(self, self._peer.address)
@@ -93,15 +79,21 @@ class Http1Connection(Requests):
             self._parse(data)
 
     def eof_received(self) -> bool:
-        """A client that half-closes has sent its last request, and may still wait for the answer."""
+        """A client that half-closes has sent its last request, and may still wait for the answer. For one that has no
+        end nobody does: an event may be long in coming, and only its sending would tell that the client has left. TLS
+        ends both ways at once, and asyncio writes a log line about whoever asks it for more."""
         if self._tunnel is not None:
             self._tunnel.finish()
-            return True
+            return self._peer.tls is None
         if self._body is not None:
             self._body.fail(EdgeError(Kind.CLIENT_GONE, "client"))
         self._last = self._queue[-1] if self._queue else self._current
         self._deaf = True
-        return self._last is not None and self._body is None
+        return self._last is not None and self._body is None and self._peer.tls is None and not self._streams_events()
+
+    def _streams_events(self) -> bool:
+        answer = None if self._current is None else self._current.response
+        return answer is not None and is_event_stream(answer.get(b"content-type"))
 
     def _upgrade_asked(self, tail: bytes) -> None:
         """llhttp stops behind a head that asks for an upgrade, whether or not anybody will grant it."""
@@ -139,10 +131,13 @@ class Http1Connection(Requests):
     def send(self, x: Exchange, response: Response) -> None:
         body = cast("bytes", response.body)
         keep_alive = self._stays_after(x)
-        head, rest = heads.whole(x.request, response, body, self._wall, keep_alive)
+        head, rest = heads.whole(x.request, response, body, self._wall, keep_alive, self._alt_svc(x))
         self.write(head, rest)
         x.sent = len(body) if heads.has_body(x.request, response.status) else 0
         self._over(x, keep_alive)
+
+    def _alt_svc(self, x: Exchange) -> bytes:
+        return self._endpoint.alt_svc.line(x.request.host)
 
     def interim(self, x: Exchange, status: int, fields: Headers) -> None:
         if self._current is x and x.response is None and x.request.version == b"1.1" and not self._closing:
@@ -162,7 +157,7 @@ class Http1Connection(Requests):
         if length is None and x.request.version != b"1.1":
             self._last = x  # only the end of the connection can end this body
         keep_alive = self._stays_after(x)
-        head, chunked = heads.streamed(x.request, response, length, self._wall, keep_alive)
+        head, chunked = heads.streamed(x.request, response, length, self._wall, keep_alive, self._alt_svc(x))
         self.transport.write(head)
         try:
             await write_body(self, x, response, body, chunked=chunked)
@@ -266,18 +261,6 @@ class Http1Connection(Requests):
     def waits(self) -> bool:
         """Nothing is under way: the connection waits for a request to begin."""
         return not (self._current is not None or self._queue or self._body is not None or self._head_size)
-
-    @property
-    def need(self) -> tuple[bool, float]:
-        """How much an idle connection is needed, to be compared: one that has served before one that never has, one
-        just used before one that was not for long."""
-        return self._passed > 0, self.idle_since
-
-    def retire(self, now: float, grace: float) -> None:
-        """The server drains: an idle connection goes once it has been quiet for ``grace`` seconds, so that a request
-        already on its way is still answered."""
-        if self.waits and now - self.idle_since >= grace:
-            self.close()
 
     def __repr__(self) -> str:
         state = "closing" if self._closing else "busy" if self._current else "idle"

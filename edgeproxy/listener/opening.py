@@ -35,6 +35,18 @@ async def peek_ja4(sock: socket.socket) -> str:
     return ja4
 
 
+async def peek_offer(sock: socket.socket) -> client_hello.Offer | None:
+    """What the client asks for, None if what it sends is no ClientHello or too long a one. Raises OSError when it
+    ends."""
+    data = b""
+    try:
+        while (offer := client_hello.offer(data)) is None:
+            data = await _peek(sock, len(data), client_hello.LONGEST)
+    except client_hello.HelloError:
+        return None
+    return offer
+
+
 async def _peek(sock: socket.socket, seen: int, most: int) -> bytes:
     """What has arrived, left in place; waits until that is more than was seen."""
     loop = asyncio.get_running_loop()

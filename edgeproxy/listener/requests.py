@@ -19,8 +19,8 @@ from edgeproxy.http.framing import (
 )
 from edgeproxy.http.headers import Headers, add, lower_name, serialize
 from edgeproxy.http.message import Request
+from edgeproxy.listener.client import Client
 from edgeproxy.listener.client_body import ClientBody
-from edgeproxy.listener.flow import Flow
 from edgeproxy.listener.heads import CONTINUE
 from edgeproxy.pipeline.exchange import Exchange, Peer
 
@@ -33,17 +33,13 @@ UNREAD_LIMIT: Final = 64 * 1024  # bytes of an unwanted request body that are re
 
 _UNMEASURED: Final = 1 << 60  # as a head's size: longer than any limit, so it is measured
 _ONCE: Final[frozenset[bytes]] = frozenset((b"authorization", b"proxy-authorization"))  # RFC 9110 §11.6.2: no list
-_NOBODY: Final = Peer("", 0, "", "", None)
 
 
-class Requests(Flow):
+class Requests(Client):
     """A connection's way in. What is read is handed to :meth:`_take`, what cannot be to :meth:`_refuse`."""
 
     def __init__(self, server: Server, endpoint: Endpoint, peer: Peer | None) -> None:
-        super().__init__(server.limits, server.clock.monotonic)
-        self._server = server
-        self._endpoint = endpoint
-        self._peer = peer or _NOBODY
+        super().__init__(server, endpoint, peer)
         limits = server.limits
         self._head_limit = limits.head_size
         self._line_limit = limits.header_count
@@ -54,7 +50,6 @@ class Requests(Flow):
         self._fields: Headers = {}
         self._repeats = 0  # field lines beside the first of their name
         self._head_size = 0  # bytes of an unfinished head, or of what frames a body and was not paid for by its content
-        self._passed = 0  # heads and bodies that were complete
         self._body: ClientBody | None = None  # of the message being parsed
         self._body_size = 0
         self._body_mark = 0  # its size when the period began in which it is measured

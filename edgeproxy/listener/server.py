@@ -5,21 +5,29 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import logging
+import os
 import socket
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from heapq import nsmallest
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from edgeproxy.clock import Clock
 from edgeproxy.config.schema import LimitsConfig, ListenerConfig
 from edgeproxy.config.snapshot import Snapshot
-from edgeproxy.listener import plain
-from edgeproxy.listener.http1 import Http1Connection
-from edgeproxy.listener.opening import peek_ja4, take_proxy_header
-from edgeproxy.listener.proxy_protocol import ProxyProtocolError
-from edgeproxy.listener.tls import Certificates, describe
+from edgeproxy.listener import alpn, openssl, plain
+from edgeproxy.listener.alt_svc import AltSvc
+from edgeproxy.listener.certificates import Certificates
+from edgeproxy.listener.client import Client
+from edgeproxy.listener.entrance import Entrance, address_of
+from edgeproxy.listener.handshake import bear_any_name, describe
+from edgeproxy.listener.leaf import Leaf
+from edgeproxy.listener.stapling import Staples
 from edgeproxy.observe.metrics import Metrics
-from edgeproxy.pipeline.exchange import Peer, TLSInfo
+from edgeproxy.pipeline.exchange import Peer
+
+if TYPE_CHECKING:
+    from edgeproxy.listener.quic import Quic
 
 logger = logging.getLogger("edgeproxy.listener")
 
@@ -27,16 +35,24 @@ BACKLOG = 4096
 SWEEP_INTERVAL = 0.5  # seconds between looks at the connections' deadlines
 CLOSE_TURNS = 100
 EVICTED = 32  # the part of all connections that makes room at once, as its denominator
+EVERYWHERE = ("0.0.0.0", "::")
 RECENT = 1.0  # seconds a draining server waits for a next request on a connection that was just in use
 
 
 class Endpoint:
     """One listening address and what is known of it in advance."""
 
-    def __init__(self, config: ListenerConfig) -> None:
+    begin: Callable[[Peer | None], asyncio.Protocol]
+    """Makes a connection's protocol, given what was learnt of the client before."""
+
+    def __init__(self, config: ListenerConfig, certificates: Certificates | None, bound: tuple[str, int]) -> None:
         self.config = config
+        address, port = bound
+        self.local = "" if address in EVERYWHERE else address  # where all its connections end, if that is one address
+        self.alt_svc = AltSvc(config.http3 if "h3" in config.spoken else None, port)
         self.scheme = b"https" if config.tls else b"http"
-        self.certificates = Certificates(config.tls) if config.tls else None
+        self.certificates = certificates
+        self.proofs = certificates.proofs if certificates is not None else None
         self.fingerprints = config.tls is not None and config.tls.fingerprint
         self.introduces = bool(config.proxy_protocol) or config.tls is not None
 
@@ -53,9 +69,9 @@ class Endpoint:
         ja4 = told.tls.ja4 if told is not None and told.tls is not None else ""
         tls = describe(connection, ja4) if connection is not None else None
         if told is not None:
-            return told._replace(tls=tls)
-        address, port = _address(transport.get_extra_info("peername"))
-        return Peer(address, port, "", _address(transport.get_extra_info("sockname"))[0], tls)
+            return Peer(told.address, told.port, told.via, told.local, tls)
+        address, port = address_of(transport.get_extra_info("peername"))
+        return Peer(address, port, "", address_of(transport.get_extra_info("sockname"))[0], tls)
 
 
 class Server:
@@ -64,36 +80,51 @@ class Server:
     An exchange keeps the snapshot it started with; limits of a connection are those it was accepted under.
     """
 
-    def __init__(self, snapshot: Snapshot, clock: Clock, metrics: Metrics) -> None:
+    def __init__(
+        self, snapshot: Snapshot, clock: Clock, metrics: Metrics, secret: bytes = b"", folder: Path | None = None
+    ) -> None:
+        """``secret`` and ``folder``: the node's, that its workers share."""
         self.snapshot = snapshot
+        self._metrics = metrics
+        self._folder = folder
+        self._quic: Quic | None = None
+        self._secret = secret or os.urandom(32)
+        self._staples = Staples(folder, clock.wall) if folder is not None else None
         self.clock = clock
         self.draining = False
         self.reader = plain.Reader()
         self._loop = asyncio.get_running_loop()
         self.call_soon = self._loop.call_soon
-        self._connections: set[Http1Connection] = set()
+        self._connections: set[Client] = set()
         self._per_client: dict[str, int] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-        self._evicted: set[Http1Connection] = set()
+        self._evicted: set[Client] = set()
         self._room_after = 0.0  # when it makes sense again to look for idle connections
-        self._introducing: dict[str, int] = {}
-        self._introductions: set[asyncio.Task[None]] = set()
         self._servers: list[tuple[asyncio.Server | None, socket.socket, Endpoint]] = []
         self._sweeper: asyncio.TimerHandle | None = self._loop.call_later(SWEEP_INTERVAL, self._sweep)
         self._refused = metrics.counter(
             "edgeproxy_connections_refused_total", "Client connections closed at once, by limit.", ("limit",)
         )
-        self._unfinished = metrics.counter(
-            "edgeproxy_handshakes_failed_total",
-            "Connections that ended before their handshake or PROXY header did.",
-            (),
-        )
+        self.refused = self._refused.inc
+        self._entrance = Entrance(self, metrics, self._refused)
+        self.unfinished = self._entrance.unfinished
         self._made_room = metrics.counter(
             "edgeproxy_connections_evicted_total", "Idle client connections closed to make room for new ones.", ()
         )
+        self._floods = metrics.counter(
+            "edgeproxy_http2_floods_total", "HTTP/2 connections ended for what was too much on them.", ("kind",)
+        )
+        self.flooded = self._floods.inc
         self._accepted = metrics.counter("edgeproxy_connections_total", "Client connections accepted.", ())
         metrics.gauge(
             "edgeproxy_connections", "Client connections open.", (), lambda: [((), float(len(self._connections)))]
+        )
+        metrics.gauge(
+            "edgeproxy_certificate_expiry_seconds",
+            "When a certificate expires, in seconds since 1970, by its first name.",
+            ("name",),
+            self._expiries,
+            merge="min",
         )
 
     @property
@@ -102,19 +133,52 @@ class Server:
 
     async def listen(self, sock: socket.socket, listener: ListenerConfig) -> None:
         """Accept connections on a bound, listening socket; raises OSError or ssl.SSLError for bad certificates."""
-        endpoint = Endpoint(listener)
+        endpoint = Endpoint(listener, self._certificates(listener), address_of(sock.getsockname()))
+        endpoint.begin = alpn.factory(self, endpoint)
         sock.setblocking(False)
         if endpoint.introduces:
-            self._loop.add_reader(sock, self._accept, sock, endpoint)
+            self._entrance.open(sock, endpoint)
             self._servers.append((None, sock, endpoint))
             return
         server = await self._loop.create_server(
-            lambda: Http1Connection(self, endpoint),
+            lambda: endpoint.begin(None),
             sock=sock,
             backlog=BACKLOG,
-            **self._tls_options(endpoint),
         )
         self._servers.append((server, sock, endpoint))
+
+    def listen_datagrams(self, sock: socket.socket, listener: ListenerConfig) -> None:
+        """Serve HTTP/3 on a bound datagram socket, beside a listener that listens already. Raises OSError."""
+        from edgeproxy.listener.quic import Quic  # late: for nobody who does not speak it
+
+        endpoint = next(known for _, _, known in self._servers if known.config is listener)
+        if self._quic is None:
+            self._quic = Quic(self, self._metrics, self._secret, self._folder)
+        self._quic.listen(sock, endpoint)
+
+    def _certificates(self, listener: ListenerConfig) -> Certificates | None:
+        if listener.tls is None:
+            return None
+        openssl.report()
+        bear_any_name()
+        protocols = alpn.identifiers(listener.spoken)
+        return Certificates(
+            listener.tls,
+            self.snapshot.config.acme,
+            protocols=protocols,
+            secret=self._secret,
+            staple=self._staples.of if self._staples is not None and listener.tls.stapling else None,
+            wall=self.clock.wall,
+        )
+
+    def _in_use(self) -> list[Certificates]:
+        return [endpoint.certificates for _, _, endpoint in self._servers if endpoint.certificates is not None]
+
+    def _stapled(self) -> list[Leaf]:
+        return [leaf for certificates in self._in_use() for leaf in certificates.stapled()]
+
+    def _expiries(self) -> list[tuple[tuple[str, ...], float]]:
+        return [((leaf.name,), leaf.expires) for certificates in self._in_use() for leaf in certificates.leaves()]
 
     def reload_certificates(self) -> None:
         """Read certificate files again; what cannot be read is said and leaves the old ones in service."""
@@ -125,87 +189,9 @@ class Server:
                 except (OSError, ValueError) as error:
                     logger.error("%s: certificates not reloaded: %s", endpoint.config.address, error)
 
-    def _tls_options(self, endpoint: Endpoint) -> dict[str, Any]:
-        if endpoint.certificates is None:
-            return {}
-        return {"ssl": endpoint.certificates.context, "ssl_handshake_timeout": self.limits.head_timeout}
-
-    # Connections with something to be learnt before their first byte.
-
-    def _accept(self, listening: socket.socket, endpoint: Endpoint) -> None:
-        try:
-            sock, name = listening.accept()
-        except (BlockingIOError, ConnectionAbortedError, InterruptedError):
-            return
-        except OSError as error:  # no file or memory is left: a moment later there may be
-            self._refused.inc("files")
-            self._make_room()
-            logger.warning("%s: nothing accepted: %s", endpoint.config.address, error)
-            self._loop.remove_reader(listening)
-            self._loop.call_later(SWEEP_INTERVAL, self._accept_again, listening, endpoint)
-            return
-        self._welcome(sock, _address(name)[0], endpoint)
-
-    def _accept_again(self, listening: socket.socket, endpoint: Endpoint) -> None:
-        if listening.fileno() >= 0:
-            self._loop.add_reader(listening, self._accept, listening, endpoint)
-
-    def _welcome(self, sock: socket.socket, address: str, endpoint: Endpoint) -> None:
-        """Begin with a connection, unless too many have begun and got no farther."""
-        limits = self.limits
-        believed = bool(endpoint.config.proxy_protocol) and endpoint.trusts(address)
-        counted = "" if believed else address
-        limit = ""
-        if len(self._introductions) >= limits.handshakes:
-            limit = "handshakes"
-        elif counted and self._introducing.get(counted, 0) >= limits.handshakes_per_client:
-            limit = "handshakes_per_client"
-        elif len(self._introductions) + self._staying >= limits.connections and not self._make_room():
-            limit = "connections"
-        if limit:
-            self._refused.inc(limit)
-            sock.close()
-            return
-        sock.setblocking(False)
-        self._introducing[counted] = self._introducing.get(counted, 0) + 1
-        task = self.spawn(self._introduce(sock, endpoint))
-        self._introductions.add(task)
-        task.add_done_callback(lambda ended: self._introduced(ended, counted))
-
-    def _introduced(self, task: asyncio.Task[None], address: str) -> None:
-        self._introductions.discard(task)
-        self._introducing[address] -= 1
-        if not self._introducing[address]:
-            del self._introducing[address]
-
-    async def _introduce(self, sock: socket.socket, endpoint: Endpoint) -> None:
-        """Read the PROXY header, look at the ClientHello, then serve the connection as any other."""
-        try:
-            address, port = _address(sock.getpeername() if sock.family != socket.AF_UNIX else "")
-            peer = Peer(address, port, "", _address(sock.getsockname())[0], None)
-            async with asyncio.timeout(self.limits.head_timeout):
-                if endpoint.config.proxy_protocol and endpoint.trusts(address):
-                    told = await take_proxy_header(sock)
-                    if told.address is not None:
-                        peer = Peer(told.address, told.port, address, peer.local, None)
-                if endpoint.fingerprints:
-                    peer = peer._replace(tls=TLSInfo("", "", "", None, await peek_ja4(sock)))
-            await self._loop.connect_accepted_socket(
-                lambda: Http1Connection(self, endpoint, peer), sock, **self._tls_options(endpoint)
-            )
-        except (OSError, TimeoutError, ProxyProtocolError) as error:
-            # Whoever scans or floods a TLS listener writes no log; a balancer that is set up wrong is worth a line.
-            level = logging.INFO if endpoint.config.proxy_protocol else logging.DEBUG
-            logger.log(level, "%s: connection refused: %s", endpoint.config.address, error or "nothing in time")
-            self._unfinished.inc()
-            sock.close()
-        except asyncio.CancelledError:
-            sock.close()
-            raise
-
     # What connections ask of their server.
 
-    def admit(self, connection: Http1Connection, client: str) -> bool:
+    def admit(self, connection: Client, client: str) -> bool:
         """Count a connection in, or refuse it: too many in all, or of one client."""
         self._accepted.inc()
         self._connections.add(connection)
@@ -214,16 +200,20 @@ class Server:
         if client and count > limits.connections_per_client:
             self._refused.inc("connections_per_client")
             return False
-        if self._staying > limits.connections and not self._make_room(connection):
+        if self._staying > limits.connections and not self.make_room(connection):
             self._refused.inc("connections")
             return False
         return True
+
+    def full(self, entering: int) -> bool:
+        """Whether there is no room for one more beside those that are entering, and none can be made."""
+        return entering + self._staying >= self.limits.connections and not self.make_room()
 
     @property
     def _staying(self) -> int:
         return len(self._connections) - len(self._evicted)
 
-    def _make_room(self, newcomer: Http1Connection | None = None) -> bool:
+    def make_room(self, newcomer: Client | None = None) -> bool:
         """Close the idle connections that are needed least, many at a time; whether there were any."""
         now = self.clock.monotonic()
         if now < self._room_after:
@@ -233,12 +223,20 @@ class Server:
         for connection in least:
             self._made_room.inc()
             self._evicted.add(connection)
-            connection.abort()
+            connection.evict()
         if not least:
             self._room_after = now + SWEEP_INTERVAL  # all are busy: looking at each for every newcomer costs too much
         return bool(least)
 
-    def forget(self, connection: Http1Connection, client: str) -> None:
+    def replace(self, predecessor: Client, connection: Client) -> None:
+        """The same connection goes on as another object."""
+        self._connections.discard(predecessor)
+        self._connections.add(connection)
+        if predecessor in self._evicted:
+            self._evicted.discard(predecessor)
+            self._evicted.add(connection)
+
+    def forget(self, connection: Client, client: str) -> None:
         self._connections.discard(connection)
         self._evicted.discard(connection)
         count = self._per_client.get(client, 0) - 1
@@ -260,6 +258,10 @@ class Server:
                 connection.expire(now)
             elif self.draining:
                 connection.retire(now, RECENT)
+        for certificates in self._in_use():
+            certificates.look()
+        if self._staples is not None:
+            self._staples.look(self._stapled)
         self._sweeper = self._loop.call_later(SWEEP_INTERVAL, self._sweep)
 
     # The end.
@@ -272,26 +274,31 @@ class Server:
             await asyncio.sleep(delay)
         await self.stop_accepting()
         deadline = self._loop.time() + grace
-        while (self._connections or self._introductions) and self._loop.time() < deadline:
+        while (self._connections or self._entrance) and self._loop.time() < deadline:
             await asyncio.sleep(0.05)
             now = self.clock.monotonic()
             for connection in list(self._connections):
                 connection.retire(now, RECENT)
         for connection in list(self._connections):
             connection.abort()
-        for task in list(self._introductions):
-            task.cancel()
+        self._entrance.cancel()
+        if self._staples is not None:
+            await self._staples.stop()
+        if self._quic is not None:
+            self._quic.close()
         if self._sweeper is not None:
             self._sweeper.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def stop_accepting(self) -> None:
         """Take what waits in the accept queues, then stop listening."""
+        if self._quic is not None:
+            self._quic.stop_accepting()
         servers, self._servers = self._servers, []
         for server, sock, endpoint in servers:
             late = sock.dup()
             if server is None:
-                self._loop.remove_reader(sock)
+                self._entrance.shut(sock)
                 sock.close()
             else:
                 server.close()
@@ -310,23 +317,13 @@ class Server:
                     return
                 sock.setblocking(False)
                 if endpoint.introduces:
-                    self._welcome(sock, _address(name)[0], endpoint)
+                    self._entrance.welcome(sock, name, endpoint)
                 else:
-                    await self._loop.connect_accepted_socket(
-                        lambda: Http1Connection(self, endpoint), sock, **self._tls_options(endpoint)
-                    )
+                    await self._loop.connect_accepted_socket(lambda: endpoint.begin(None), sock)
 
     def __repr__(self) -> str:
         return f"<Server {len(self._connections)} connections{', draining' if self.draining else ''}>"
 
 
-def _need(connection: Http1Connection) -> tuple[bool, float]:
+def _need(connection: Client) -> tuple[bool, float]:
     return connection.need
-
-
-def _address(name: Any) -> tuple[str, int]:
-    """Address and port of a socket name; a Unix socket has neither."""
-    if not isinstance(name, tuple):
-        return "", 0
-    address = str(name[0])
-    return address.removeprefix("::ffff:"), int(name[1])

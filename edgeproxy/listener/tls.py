@@ -1,93 +1,80 @@
-"""TLS towards clients: certificates by SNI, client certificates, certificates re-read in place."""
+"""TLS towards clients: what a connection is offered, by profile."""
 
 from __future__ import annotations
 
+import os
 import ssl
-from collections.abc import Mapping
-from weakref import WeakKeyDictionary
+from collections.abc import Sequence
+from typing import Final
 
-from cryptography import x509
-from cryptography.x509.oid import NameOID
+from edgeproxy.config.tls import TlsConfig
+from edgeproxy.listener import openssl
+from edgeproxy.listener.handshake import Handshake
 
-from edgeproxy.config.schema import CertificateConfig, TlsConfig
-from edgeproxy.pipeline.exchange import TLSInfo
+_OLDEST: Final = {"modern": ssl.TLSVersion.TLSv1_3, "intermediate": ssl.TLSVersion.TLSv1_2}
+_CLIENT: Final = {"off": ssl.CERT_NONE, "request": ssl.CERT_OPTIONAL, "require": ssl.CERT_REQUIRED}
 
-_VERSIONS = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
-_CLIENT = {"off": ssl.CERT_NONE, "request": ssl.CERT_OPTIONAL, "require": ssl.CERT_REQUIRED}
+# TLS 1.2 as Mozilla's Server Side TLS 5.7 has it in "intermediate", without finite-field DHE, which no client needs
+# that can do AES-GCM. As it says too, the client's order counts: it knows whether AES or ChaCha20 costs it less.
+_CIPHERS: Final = ":".join(
+    f"ECDHE-{key}-{cipher}"
+    for cipher in ("AES128-GCM-SHA256", "AES256-GCM-SHA384", "CHACHA20-POLY1305")
+    for key in ("ECDSA", "RSA")
+)
 
-# Mozilla's "intermediate" profile for TLS 1.2, forward secret and authenticated; TLS 1.3 has none but such.
-_CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"
+# Each costs a fifteenth of a handshake, and a client that comes back uses one.
+_TICKETS: Final = 1
 
-
-class Certificates:
-    """One listener's certificates. :attr:`context` goes to the socket; a handshake is handed the right certificate's.
-
-    :meth:`reload` reads the files again: handshakes from then on see the new ones, connections that stand are not
-    touched. A file that cannot be read leaves all as it was and raises OSError, ssl.SSLError or ValueError.
-    """
-
-    def __init__(self, config: TlsConfig) -> None:
-        self._config = config
-        self._contexts: Mapping[str, ssl.SSLContext] = {}
-        self._first: ssl.SSLContext
-        self.reload()
-        self.context = _new_context(config, config.certificates[0])
-        self.context.sni_callback = self._choose
-
-    def reload(self) -> None:
-        contexts: dict[str, ssl.SSLContext] = {}
-        first: ssl.SSLContext | None = None
-        for certificate in self._config.certificates:
-            context = _new_context(self._config, certificate)
-            first = first or context
-            for name in _names(certificate.certificate):
-                contexts.setdefault(name, context)
-        if first is not None:
-            self._contexts, self._first = contexts, first
-
-    def _choose(self, connection: ssl.SSLObject, server_name: str | None, _: ssl.SSLContext) -> None:
-        name = (server_name or "").lower()
-        contexts = self._contexts
-        connection.context = contexts.get(name) or contexts.get("*." + name.partition(".")[2]) or self._first
-        _server_names[connection] = name
+Pair = tuple[str, str]
+"""The files of a certificate chain and of its key, which may be the same."""
 
 
-# Python's ssl does not tell the name a finished handshake asked for, so the callback notes it down.
-_server_names: WeakKeyDictionary[ssl.SSLObject, str] = WeakKeyDictionary()
-
-
-def describe(connection: ssl.SSLObject, ja4: str) -> TLSInfo:
-    """What the handshake settled; ``ja4`` is the hello's fingerprint."""
-    cipher = connection.cipher()
-    return TLSInfo(
-        version=connection.version() or "",
-        cipher=cipher[0] if cipher else "",
-        server_name=_server_names.pop(connection, ""),
-        client_certificate=connection.getpeercert(binary_form=True),
-        ja4=ja4,
-    )
-
-
-def _new_context(config: TlsConfig, certificate: CertificateConfig) -> ssl.SSLContext:
+def new_context(config: TlsConfig, protocols: Sequence[str]) -> ssl.SSLContext:
+    """A context that speaks ``protocols`` (ALPN), the first preferred, without a certificate yet. Raises OSError, and
+    ValueError for what cannot be used."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = _VERSIONS[config.min_version]
+    context.sslobject_class = Handshake
+    context.minimum_version = _OLDEST[config.profile]
     context.set_ciphers(_CIPHERS)
-    context.set_alpn_protocols(["http/1.1"])
     context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION
-    context.load_cert_chain(certificate.certificate, certificate.key)
+    context.options &= ~ssl.OP_CIPHER_SERVER_PREFERENCE
+    context.num_tickets = _TICKETS
+    openssl.tune(context)
+    openssl.choose_protocol(context, protocols)
     context.verify_mode = _CLIENT[config.client_certificate]
     if config.client_ca is not None:
-        context.load_verify_locations(config.client_ca)
+        try:
+            context.load_verify_locations(config.client_ca)
+        except ssl.SSLError as error:
+            raise ValueError(f"no authority that can be read ({_reason(error)}): {config.client_ca}") from None
     return context
 
 
-def _names(path: str) -> list[str]:
-    """The names a certificate is for: its DNS subject alternatives, else its common name."""
-    with open(path, "rb") as file:  # noqa: PTH123
-        certificate = x509.load_pem_x509_certificate(file.read())
+def load(context: ssl.SSLContext, certificate: str, key: str) -> None:
+    """Have a context show a certificate, beside those of other kinds of key. Raises OSError, and ValueError in words
+    for people."""
     try:
-        alternatives = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
-        names = alternatives.value.get_values_for_type(x509.DNSName)
-    except x509.ExtensionNotFound:
-        names = [str(name.value) for name in certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)]
-    return [name.lower() for name in names]
+        context.load_cert_chain(certificate, key, _pass_phrase)
+    except ssl.SSLError as error:
+        if error.reason == "KEY_VALUES_MISMATCH":
+            raise ValueError("the key is not this certificate's") from None
+        raise ValueError(f"no certificate and key that can be read ({_reason(error)})") from None
+
+
+def load_bytes(context: ssl.SSLContext, data: bytes) -> None:
+    """The same from memory: a key and a certificate, PEM."""
+    file = os.memfd_create("certificate")
+    try:
+        os.write(file, data)
+        path = f"/proc/self/fd/{file}"
+        load(context, path, path)
+    finally:
+        os.close(file)
+
+
+def _pass_phrase() -> str:
+    raise ValueError("the key has a pass phrase, which nobody is there to enter")
+
+
+def _reason(error: ssl.SSLError) -> str:
+    return (error.reason or "unreadable").replace("_", " ").lower()

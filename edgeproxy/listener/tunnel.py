@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 
 from edgeproxy.http.body import Pipe, Tunnel
-from edgeproxy.listener.flow import Flow
+from edgeproxy.listener.sink import Sink
 from edgeproxy.pipeline.exchange import Exchange
 
 
-async def carry(flow: Flow, x: Exchange, client: Pipe, origin: Tunnel) -> None:
+async def carry(sink: Sink, x: Exchange, client: Pipe, origin: Tunnel) -> None:
     """Both ways at once, what the client gets counted in ``x.sent``. Either side's end closes the origin's."""
-    pumps = [asyncio.ensure_future(_upstream(client, origin)), asyncio.ensure_future(_downstream(flow, x, origin))]
+    pumps = [asyncio.ensure_future(_upstream(client, origin)), asyncio.ensure_future(_downstream(sink, x, origin))]
     try:
         await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
     finally:
@@ -27,9 +27,9 @@ async def _upstream(client: Pipe, origin: Tunnel) -> None:
         await origin.drain()
 
 
-async def _downstream(flow: Flow, x: Exchange, origin: Tunnel) -> None:
+async def _downstream(sink: Sink, x: Exchange, origin: Tunnel) -> None:
     while data := await origin.read():
-        flow.transport.write(data)
+        sink.put(data)
         x.sent += len(data)
-        if flow.paused_writing:
-            await flow.drain()
+        if sink.paused_writing:
+            await sink.drain()

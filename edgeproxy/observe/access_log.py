@@ -27,7 +27,7 @@ Escape = Callable[[bytes], str]
 LINE: Final = 4096
 
 # Characters a field may take after escaping; together with what is the operator's own they stay under LINE.
-_TARGET, _REFERER, _AGENT, _HOST, _NAME, _ID, _WORD = 1300, 700, 500, 260, 80, 64, 40
+_TARGET, _REFERER, _AGENT, _HOST, _NAME, _ID, _WORD = 1300, 570, 500, 260, 80, 64, 40
 _OWN: Final = 160
 
 _CUT: Final = "..."
@@ -85,7 +85,8 @@ def _json_lines(redact: Callable[[bytes], bytes]) -> Lines:
             _json_quoted(x.route.name[:_OWN]),
             cache_label(x.verdict).encode("ascii"),
         )
-        for name, value in ((b"endpoint", x.endpoint), (b"error", x.error), (b"tags", ",".join(x.tags))):
+        told = ((b"endpoint", x.endpoint), (b"error", x.error), (b"grpc", x.grpc), (b"tags", ",".join(x.tags)))
+        for name, value in told:
             if value:
                 after += b',"%b":%b' % (name, _json_quoted(value[:_OWN]))
         for name, value in ((b"country", x.place.country), (b"agent", x.agent), (b"identity", x.identity)):
@@ -107,7 +108,7 @@ def _json_lines(redact: Callable[[bytes], bytes]) -> Lines:
                 stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second)).encode("ascii")
             key = (
                 *(request.method, request.scheme, request.version),
-                *(x.status, x.verdict, x.route.name, x.endpoint, x.error, x.tags),
+                *(x.status, x.verdict, x.route.name, x.endpoint, x.error, x.grpc, x.tags),
                 *(x.place.country, x.agent, x.identity, x.score),
             )
             pieces = shared.get(key)
@@ -116,7 +117,7 @@ def _json_lines(redact: Callable[[bytes], bytes]) -> Lines:
             fields = request.headers
             out.append(
                 b'{"time":"%b.%bZ","client":%b%b,"host":"%b","target":"%b"%b,"bytes":%b,"duration":%b,"id":%b'
-                b',"referer":"%b","user_agent":"%b"}\n'
+                b'%b,"referer":"%b","user_agent":"%b"}\n'
                 % (
                     stamp,
                     _MILLISECONDS[int((wall - second) * 1000)],
@@ -128,6 +129,7 @@ def _json_lines(redact: Callable[[bytes], bytes]) -> Lines:
                     _number(x.sent),
                     f"{ended - x.started:.6f}".encode("ascii"),
                     _json_quoted(x.id[:_ID].decode("latin-1")),
+                    _choice(x.choice) if x.choice else b"",
                     referers.of(fields.get(b"referer", b"")),
                     agents.of(fields.get(b"user-agent", b"")),
                 )
@@ -135,6 +137,11 @@ def _json_lines(redact: Callable[[bytes], bytes]) -> Lines:
         return b"".join(out)
 
     return lines
+
+
+def _choice(numbers: tuple[float, ...]) -> bytes:
+    """What an endpoint was chosen by and the seconds it took, in four digits each: 170 bytes of them at most."""
+    return b',"choice":[%b]' % b",".join([b"%.4g" % number for number in numbers])
 
 
 def _combined_lines(redact: Callable[[bytes], bytes]) -> Lines:

@@ -10,6 +10,7 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any, Final, NoReturn
 
+from edgeproxy.oip.numbers import FROM, read_numbers
 from edgeproxy.tensors import TensorError
 
 LENGTH: Final = b"inference-header-content-length"
@@ -39,9 +40,11 @@ def json_size(fields: Mapping[bytes, bytes], size: int) -> int:
 
 
 def unpack(fields: Mapping[bytes, bytes], body: bytes) -> tuple[Json, memoryview]:
-    """The JSON object and the bytes behind it. Raises TensorError."""
+    """The JSON object, the data of long tensors perhaps as an array, and the bytes behind it. Raises TensorError."""
     size = json_size(fields, len(body))
-    return read_json(body[:size]), memoryview(body)[size:]
+    text = body[:size]
+    head = read_numbers(text) if size >= FROM else None
+    return read_json(text) if head is None else head, memoryview(body)[size:]
 
 
 def read_json(text: bytes) -> Json:

@@ -94,14 +94,15 @@ def write(what: str, tensors: Mapping[str, Array], binary: Mapping[str, bool]) -
 
 
 def from_json(called: str, kind: Kind, shape: tuple[int, ...], data: object) -> Array:
-    """Values, flat in row-major order or nested as the shape is. Raises TensorError."""
+    """Values, flat in row-major order or nested as the shape is; numbers may be in an array. Raises TensorError."""
+    if type(data) is np.ndarray:
+        return _from_numbers(called, kind, shape, data)
     if type(data) is not list:
         raise TensorError(f"{called} has no data")
     if data and type(data[0]) is list:
         for length in shape[1:]:
             data = level(called, data, length)
-    if len(data) != prod(shape):
-        raise TensorError(f"{called} has {len(data)} values; the shape {list(shape)} has {prod(shape)}")
+    _count(called, shape, len(data))
     types = _JSON_TYPES[kind.name]
     if not types.issuperset(map(type, data)):
         raise TensorError(
@@ -119,6 +120,20 @@ def from_json(called: str, kind: Kind, shape: tuple[int, ...], data: object) -> 
     except (OverflowError, UnicodeEncodeError):
         raise TensorError(f"{called} holds what is beyond {kind.name}") from None
     return array.reshape(shape)
+
+
+def _from_numbers(called: str, kind: Kind, shape: tuple[int, ...], data: Array) -> Array:
+    _count(called, shape, len(data))
+    with np.errstate(over="ignore"):  # what it becomes is looked at
+        array: Array = data.astype(kind.dtype)
+    if not np.isfinite(array).all():
+        raise TensorError(f"{called} holds what is beyond {kind.name}")
+    return array.reshape(shape)
+
+
+def _count(called: str, shape: tuple[int, ...], values: int) -> None:
+    if values != prod(shape):
+        raise TensorError(f"{called} has {values} values; the shape {list(shape)} has {prod(shape)}")
 
 
 def level(called: str, rows: list[Any], length: int) -> list[Any]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import httptools
 
 from edgeproxy.errors import EdgeError, Kind
@@ -17,11 +19,13 @@ from edgeproxy.http.headers import (
 )
 from edgeproxy.pipeline.exchange import Interim
 
-HEAD_LIMIT = 64 * 1024  # bytes of an answer's head, and of what stands between two pieces of its body
-FIELD_LIMIT = 256  # lines
-INTERIM_LIMIT = 8  # 1xx answers before the final one
-SPACE = 0x20
-_NO_BODY: frozenset[int] = frozenset((204, 304))  # RFC 9112 §6.3
+HEAD_LIMIT: Final = 64 * 1024  # bytes of an answer's head, and of what stands between two pieces of its body
+FIELD_LIMIT: Final = 256  # lines
+INTERIM_LIMIT: Final = (
+    64  # 1xx answers before the final one; one that takes minutes may say 102 or 104 every few seconds
+)
+SPACE: Final = 0x20
+_NO_BODY: Final[frozenset[int]] = frozenset((204, 304))  # RFC 9112 §6.3
 
 
 class Answer:

@@ -8,45 +8,38 @@ that nobody asked for, a request not sent in full.
 from __future__ import annotations
 
 import asyncio
-from typing import Protocol, cast
+from typing import Final, cast
 
-from edgeproxy.config.schema import TimeoutsConfig
 from edgeproxy.errors import EdgeError, Kind
 from edgeproxy.http.body import Pipe
 from edgeproxy.http.framing import keep_trailers
+from edgeproxy.http.headers import Headers
+from edgeproxy.http.media import is_event_stream
 from edgeproxy.http.message import Response
 from edgeproxy.origin.answer import Answer
 from edgeproxy.origin.deadline import NEVER, Deadline
 from edgeproxy.origin.tunnel import OriginTunnel
 from edgeproxy.origin.upload import Upload
-from edgeproxy.origin.wire import Call
+from edgeproxy.origin.way import Owner
+from edgeproxy.origin.wire import Call, chunk, last_chunk
 
-CLOSE_TIME = 2.0  # seconds a connection may take to close
+CLOSE_TIME: Final = 2.0  # seconds a connection may take to close
 
-
-class Owner(Protocol):
-    """Whom a connection belongs to."""
-
-    timeouts: TimeoutsConfig
-
-    def ended(self, connection: Connection, error: EdgeError | None, status: int) -> None:
-        """An exchange is over: answered (``status``), failed (``error``), or given up (neither: 0)."""
-
-    def lost(self, connection: Connection) -> None:
-        """The connection is closed and was idle."""
+_UNCONNECTED: Final = asyncio.Transport()
 
 
 class Connection(asyncio.Protocol):
-    """``reused`` tells that an earlier exchange went over it, ``answered`` that a byte of this answer has come,
-    ``reusable`` that another exchange may follow.
-    """
+    """The way of one request at a time (way.Way); ``refused`` is never said by HTTP/1.1."""
 
     __slots__ = (
         "_answer",
         "_busy",
+        "_chunked",
+        "_first_byte",
         "_loop",
         "_owner",
         "_paused",
+        "_silence",
         "_timeouts",
         "_tls",
         "_tunnel",
@@ -54,6 +47,7 @@ class Connection(asyncio.Protocol):
         "_waiter",
         "answered",
         "deadline",
+        "refused",
         "reusable",
         "reused",
         "transport",
@@ -69,23 +63,27 @@ class Connection(asyncio.Protocol):
         self._waiter: asyncio.Future[Response] | None = None
         self._tunnel: OriginTunnel | None = None
         self._upload: Upload | None = None
-        self._busy = self._paused = self._tls = False
-        self.transport: asyncio.Transport = cast("asyncio.Transport", None)
+        self._busy = self._chunked = self._paused = self._tls = False
+        self._first_byte = owner.timeouts.first_byte
+        self._silence = owner.timeouts.between_bytes
+        self.transport: asyncio.Transport = _UNCONNECTED
         self.deadline = Deadline(loop, self._expired)
         self.until = NEVER
         self.writable = asyncio.Event()
         self.writable.set()
-        self.reused = self.reusable = self.answered = False
+        self.reused = self.reusable = self.answered = self.refused = False
 
     # What the pool does.
 
-    def send(self, call: Call, head: bytes) -> asyncio.Future[Response]:
-        """Send a request; the future is its answer, or fails with EdgeError."""
+    def send(self, call: Call, head: bytes, first_byte: float | None = None) -> asyncio.Future[Response]:
+        self._first_byte = self._timeouts.first_byte if first_byte is None else first_byte
         self._answer.expect(head_only=call.method == b"HEAD", tunnel=call.tunnel, interim=call.interim)
         self.reused = self.answered
         self.answered = False
         self._busy = self.reusable = True
         self.until = call.until
+        self._silence = self._timeouts.between_bytes
+        self._chunked = call.chunked
         self._waiter = waiter = self._loop.create_future()
         if call.payload:
             self.transport.writelines((head, call.payload))
@@ -98,7 +96,6 @@ class Connection(asyncio.Protocol):
         return waiter
 
     def give_up(self, answer: asyncio.Future[Response]) -> None:
-        """Nobody waits for ``answer`` any more."""
         if answer is self._waiter:
             self.abort()
         elif not answer.cancelled() and answer.exception() is None:
@@ -107,15 +104,13 @@ class Connection(asyncio.Protocol):
                 body.close()
 
     def rest(self, seconds: float) -> None:
-        """Stay open, idle, for that long."""
+        self.answered = True  # it has waited: if it is closed now, that says as much as of one that was used
         self.deadline.set(self._loop.time() + seconds)
 
     def abort(self) -> None:
-        """Close at once. An exchange under way has been given up."""
         self._end(None, 0)
 
     def close(self) -> None:
-        """Close once what was written is sent."""
         if not self.transport.is_closing():
             self.transport.close()
             self.deadline.set(self._loop.time() + CLOSE_TIME)
@@ -124,22 +119,34 @@ class Connection(asyncio.Protocol):
     def closing(self) -> bool:
         return self.transport.is_closing()
 
-    # What the upload tells.
+    # What uploads and tunnels do.
+
+    def put(self, data: bytes) -> None:
+        self.transport.write(chunk(data) if self._chunked else data)
+
+    def put_last(self, trailers: Headers | None) -> None:
+        if self._chunked:
+            self.transport.write(last_chunk(trailers))
+
+    def hold(self) -> None:
+        if not self.transport.is_closing():
+            self.transport.pause_reading()
+
+    def unhold(self) -> None:
+        if not self.transport.is_closing():
+            self.transport.resume_reading()
 
     def sent(self) -> None:
-        """The request is on its way in full: the answer's time runs."""
         self._upload = None
         if self._busy and not self._answer.has_head:
-            self.deadline.set(min(self._loop.time() + self._timeouts.first_byte, self.until))
+            self.deadline.set(min(self._loop.time() + self._first_byte, self.until))
 
     async def drain(self) -> None:
-        """Wait until the origin has taken enough to go on; it has ``between_bytes`` to do so."""
         self.deadline.set(min(self._loop.time() + self._timeouts.between_bytes, self.until))
         await self.writable.wait()
         self.deadline.set(self.until)
 
     def fail(self, error: EdgeError) -> None:
-        """End the exchange with ``error``, and the connection with it."""
         self._end(error, 0)
 
     # What the transport tells.
@@ -168,7 +175,7 @@ class Connection(asyncio.Protocol):
             if answer.pipe is None:
                 self._deliver_streamed(answer)
             if not self._paused:
-                self.deadline.set(min(self._loop.time() + self._timeouts.between_bytes, self.until))
+                self.deadline.set(min(self._loop.time() + self._silence, self.until))
         elif answer.switched is not None:
             self._switch(answer, answer.switched)
 
@@ -220,6 +227,8 @@ class Connection(asyncio.Protocol):
         waiter, self._waiter = self._waiter, None
         answer.pipe = self._pipe(answer, answer.chunks)
         answer.chunks = []
+        if is_event_stream(answer.head.get(b"content-type")):
+            self._silence, self.until = self._timeouts.event_stream, NEVER
         if self._upload is not None and (answer.status >= 400 or not answer.persists):
             self._stop_upload()
         if waiter is not None and not waiter.done():
@@ -235,7 +244,7 @@ class Connection(asyncio.Protocol):
         """The origin changed the protocol (RFC 9110 §7.8): from here on bytes pass both ways, however seldom."""
         self.deadline.cancel()
         self.until = NEVER
-        self._tunnel = OriginTunnel(self)
+        self._tunnel = OriginTunnel(self)  # bytes as they are: a request that asks for that has no body
         if data:
             self._tunnel.received(data)
         waiter, self._waiter = self._waiter, None
@@ -274,13 +283,12 @@ class Connection(asyncio.Protocol):
     def _pause(self) -> None:
         self._paused = True
         self.deadline.set(self.until)
-        if not self.transport.is_closing():
-            self.transport.pause_reading()
+        self.hold()
 
     def _resume(self) -> None:
         self._paused = False
         if self._busy and not self.transport.is_closing():
-            self.deadline.set(min(self._loop.time() + self._timeouts.between_bytes, self.until))
+            self.deadline.set(min(self._loop.time() + self._silence, self.until))
             self.transport.resume_reading()
 
     def _expired(self) -> None:

@@ -1,73 +1,119 @@
-"""One address of a pool: its idle connections, what it has in hand, and how it fares."""
+"""One address of a pool: the ways there, what it has in hand, and how it fares."""
 
 from __future__ import annotations
 
 import asyncio
-import socket
-import ssl
 from collections.abc import Callable
+from typing import Final, Literal
 
-from edgeproxy.config.schema import PoolConfig, TimeoutsConfig
+from edgeproxy.balance.pace import Pace, Usual
+from edgeproxy.config.pools import EndpointConfig, PoolConfig, TimeoutsConfig
 from edgeproxy.config.units import EndpointValue
 from edgeproxy.errors import EdgeError, Kind
-from edgeproxy.origin.client import Connection, Owner
+from edgeproxy.origin.connect import Dialer, authority
+from edgeproxy.origin.http2_head import head
+from edgeproxy.origin.http2_shared import Shared
+from edgeproxy.origin.idle import Idle, Kept
+from edgeproxy.origin.limit import Gradient
 from edgeproxy.origin.outlier import Record
+from edgeproxy.origin.way import Owner, Way
+from edgeproxy.origin.wire import Call
 
-IN_FLIGHT_LIMIT = 1024
+State = Literal["in", "ejected", "unreachable", "trial"]  # see standing.Standing
+
+_WEIGHT: Final = 0.3  # of one connection in what they take
 
 Report = Callable[["Endpoint", EdgeError | None, int], None]
 
 
 class Endpoint:
-    """``address`` is its name in logs, metrics and the admin API; ``authority`` its Host when that is the endpoint's.
+    """``address`` is its name in logs, metrics and the admin API; ``authority`` its Host when that is the endpoint's;
+    ``scheme`` is that of its URL, ``http2`` tells what it speaks.
 
     ``report`` is told of every exchange that ended: the error or None, and the status (0: given up by the client).
     """
 
     def __init__(
         self,
+        entry: EndpointConfig,
         value: EndpointValue,
-        address: str,
-        weight: int,
+        dialer: Dialer,
         config: PoolConfig,
-        tls: ssl.SSLContext | None,
         report: Report,
+        usual: Usual | None = None,
     ) -> None:
-        self.value = value
-        self.weight = weight
+        self.place(entry, entry.weight, entry.priority)
+        self.dialer = dialer
         self.timeouts: TimeoutsConfig = config.timeouts
-        self.address = f"unix:{value.path}" if value.path else _authority(address, value.port)
+        self.address = dialer.name
         self.authority = _host_field(value)
-        self.healthy = True
+        self.healthy = True  # says its health check
+        self.state: State = "in"
+        self.since = 0.0  # when a trial began
+        self.old = 0  # requests in hand that are no trials: they are older
+        self.draining = False
+        self.gradient = Gradient(config.limits.max_requests) if config.limits.adaptive else None
+        self.limit = config.limits.max_requests if self.gradient is None else self.gradient.limit
+        self.probe_seconds = 0.0  # what its health checks take; 0 while none has passed
+        self.connect_seconds = 0.0  # what connections take to stand; 0 before the first
         self.record = Record(config.outlier)
+        self.key = self.address.encode()
+        self.pace = Pace(usual)
+        self.share = 1.0
         self.in_flight = 0
+        self.awaited: set[Way] = set()  # by requests that can be made again, for the head of an answer
         self.requests = 0
         self.failures = 0
         self.connections = 0
         self.retired = False
-        self._ip = address
-        self._tls = tls if value.scheme == "https" else None
-        self._server_name = (config.tls.server_name or value.host) if self._tls else None
-        self._keep = config.keepalive.connections
-        self._idle_time = config.keepalive.idle
-        self._idle: list[Connection] = []
+        self.scheme = value.scheme.encode()
+        self.http2 = config.protocol == "http2"
+        keepalive = config.keepalive
+        self._kept: Kept = (Shared if self.http2 else Idle)(keepalive.connections, keepalive.idle)
         self._report = report
+
+    @property
+    def usable(self) -> bool:
+        """Whether it may get requests at all, as far as the operator is concerned."""
+        return not self.draining and not self.retired
+
+    @property
+    def fit(self) -> bool:
+        """Whether it is to get requests like any."""
+        return self.healthy and self.state == "in" and not self.draining and not self.retired
+
+    @property
+    def free(self) -> bool:
+        return self.in_flight < self.limit
+
+    def place(self, entry: EndpointConfig, weight: int, priority: int) -> None:
+        """Take its place in the pool, or another one: what ``entry`` says of it, and DNS of its weight and priority."""
+        self.entry = entry
+        self.weight = weight
+        self.priority = priority
+        self.region = entry.region or ""
 
     # Connections.
 
-    def take(self) -> Connection | None:
-        """The idle connection used last: the others may grow old and be closed."""
-        idle = self._idle
-        while idle:
-            connection = idle.pop()
-            if not connection.closing:
-                return connection
-        return None
+    def begin(self) -> None:
+        """One request more in hand."""
+        self.requests += 1
+        self.in_flight += 1
 
-    async def open(self, until: float) -> Connection:
-        """A new connection for a request in hand, before ``until`` (the loop's time). Raises EdgeError."""
+    def head(self, call: Call, host: bytes) -> bytes:
+        """The request's head as it is spoken here, where the endpoint is called ``host``. Raises EdgeError."""
+        if self.http2:
+            return head(call, host, self.scheme, asyncio.get_running_loop().time())
+        return call.head(host)
+
+    def take(self) -> Way | None:
+        """A way that needs no new connection, if there is one."""
+        return self._kept.take(self)
+
+    async def open(self, until: float) -> Way:
+        """A way over a new connection for a request in hand, before ``until`` (the loop's time). Raises EdgeError."""
         try:
-            return await self.connect(self, until)
+            return await self._kept.open(self.connect, self, until)
         except EdgeError as error:
             self.over(error, 0)
             raise
@@ -75,62 +121,49 @@ class Endpoint:
             self.over(None, 0)
             raise
 
-    async def connect(self, owner: Owner, until: float) -> Connection:
+    def shelve(self, opening: asyncio.Future[Way]) -> None:
+        """Keep what :meth:`open` gave: the request it was for has gone elsewhere."""
+        if not opening.cancelled() and opening.exception() is None:
+            self.keep(opening.result())
+            self.over(None, 0)
+
+    async def connect(self, owner: Owner, until: float) -> Way:
         """A new connection, TLS included, whose exchanges are ``owner``'s. Raises EdgeError."""
         loop = asyncio.get_running_loop()
-        try:
-            async with asyncio.timeout_at(min(loop.time() + self.timeouts.connect, until)):
-                if self.value.path:
-                    _, connection = await loop.create_unix_connection(lambda: Connection(owner, loop), self.value.path)
-                else:
-                    _, connection = await loop.create_connection(
-                        lambda: Connection(owner, loop),
-                        self._ip,
-                        self.value.port,
-                        ssl=self._tls,
-                        server_hostname=self._server_name,
-                    )
-        except TimeoutError:
-            raise EdgeError(Kind.CONNECT_TIMEOUT, "origin", self.address) from None
-        except ssl.SSLError as error:
-            raise EdgeError(Kind.TLS, "origin", f"{self.address}: {_tls_reason(error)}") from None
-        except OSError as error:
-            broke_off = self._tls is not None and isinstance(error, ConnectionResetError | ConnectionAbortedError)
-            kind = Kind.TLS if broke_off else Kind.CONNECT_REFUSED
-            raise EdgeError(kind, "origin", f"{self.address}: {error.strerror or error}") from None
+        began = loop.time()
+        way = await self.dialer.open(owner, until)
+        seconds, known = loop.time() - began, self.connect_seconds
+        self.connect_seconds = known + _WEIGHT * (seconds - known) if known else seconds
         self.connections += 1
-        wire = connection.transport.get_extra_info("socket")
-        if wire is not None and not self.value.path:
-            wire.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)  # a tunnel may be silent for hours
-        return connection
+        return way
 
     def retire(self) -> None:
         """Out of service: idle connections close now, those in use with their exchange."""
         self.retired = True
-        idle, self._idle = self._idle, []
-        for connection in idle:
-            connection.close()
+        self._kept.close()
 
     @property
     def idle(self) -> int:
-        return len(self._idle)
+        """Connections that could take a request at once."""
+        return len(self._kept)
 
-    # What a connection tells (client.Owner).
+    # What a way tells (way.Owner).
 
-    def ended(self, connection: Connection, error: EdgeError | None, status: int) -> None:
-        if connection.reusable:
-            if len(self._idle) < self._keep and not self.retired:
-                self._idle.append(connection)
-                connection.rest(self._idle_time)
-            else:
-                connection.close()
-        if error is not None and error.kind is Kind.CONNECTION_LOST and connection.reused:
+    def ended(self, way: Way, error: EdgeError | None, status: int) -> None:
+        if error is None and not way.reused:
+            self.dialer.learn(way)
+        if way.reusable:
+            self.keep(way)
+        if error is not None and error.kind is Kind.CONNECTION_LOST and way.reused:
             error = None  # it closed an idle connection, as it may (RFC 9112 §9.3), and the request crossed that
         self.over(error, status)
 
-    def lost(self, connection: Connection) -> None:
-        if connection in self._idle:
-            self._idle.remove(connection)
+    def lost(self, way: Way) -> None:
+        self._kept.lost(way)
+
+    def keep(self, way: Way) -> None:
+        """Keep a way that nobody uses, if there is room."""
+        self._kept.keep(way)
 
     def over(self, error: EdgeError | None, status: int) -> None:
         """One request fewer in hand."""
@@ -138,22 +171,12 @@ class Endpoint:
         self._report(self, error, status)
 
     def __repr__(self) -> str:
-        health = "" if self.healthy else " unhealthy"
+        health = "".join([f" {self.state}" * (self.state != "in"), " unhealthy" * (not self.healthy)])
         return f"<Endpoint {self.address}{health} {self.in_flight} in flight, {self.idle} idle>"
-
-
-def _authority(host: str, port: int) -> str:
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def _host_field(value: EndpointValue) -> bytes:
     """RFC 9110 §7.2: without the port that its scheme implies."""
-    if value.path or value.port == {"http": 80, "https": 443}[value.scheme]:
+    if value.path or value.service or value.port == {"http": 80, "https": 443}[value.scheme]:
         return (f"[{value.host}]" if ":" in value.host else value.host).encode()
-    return _authority(value.host, value.port).encode()
-
-
-def _tls_reason(error: ssl.SSLError) -> str:
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return error.verify_message
-    return error.reason or str(error)
+    return authority(value.host, value.port).encode()

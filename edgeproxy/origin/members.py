@@ -1,199 +1,234 @@
-"""A pool's endpoints over time: names become addresses, checks and failures take endpoints out and in again."""
+"""A pool's endpoints over time: checks and failures take endpoints out and in again."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import ssl
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
+from edgeproxy.balance.ask import Ask
+from edgeproxy.balance.least_request import LeastRequest
+from edgeproxy.balance.levels import Levels
+from edgeproxy.balance.member import Balancer
+from edgeproxy.balance.pace import Usual
+from edgeproxy.balance.table import balancer
 from edgeproxy.clock import Clock
-from edgeproxy.config.schema import PoolConfig
-from edgeproxy.config.units import EndpointValue, parse_endpoint
+from edgeproxy.config.pools import EndpointConfig, PoolConfig
+from edgeproxy.config.units import EndpointValue
 from edgeproxy.errors import EdgeError, Kind
-from edgeproxy.origin import health, outlier, resolve
-from edgeproxy.origin.balance import Balancer, LeastRequest, balancer
-from edgeproxy.origin.endpoint import IN_FLIGHT_LIMIT, Endpoint, Report
+from edgeproxy.observe.metrics import Metrics
+from edgeproxy.origin import health
+from edgeproxy.origin.connect import Connector
+from edgeproxy.origin.discovery import Discovery
+from edgeproxy.origin.endpoint import Endpoint, Report
+from edgeproxy.origin.learning import Learning
+from edgeproxy.origin.regions import Regions
+from edgeproxy.origin.standing import Standing
+from edgeproxy.origin.warm import Warm
+from edgeproxy.pipeline.exchange import Place
 
 logger = logging.getLogger("edgeproxy.origin")
 
-START_WAIT = 2.0  # seconds a pool's start waits for the first answers of the resolver
-UNKNOWN_RETRY = 1.0  # seconds between look-ups while a name has never had an address
-
-
-class _Group:
-    """What one configured endpoint has become: one endpoint for each of its addresses."""
-
-    __slots__ = ("by_address", "value", "weight")
-
-    def __init__(self, url: str, weight: int) -> None:
-        self.value: EndpointValue = parse_endpoint(url)
-        self.weight = weight
-        self.by_address: dict[str, Endpoint] = {}
-
-    @property
-    def named(self) -> bool:
-        """Whether it needs the resolver."""
-        return not self.value.path and not resolve.is_address(self.value.host)
+FEW = 64  # endpoints up to which a change is seen to at once; of more, many may change together
+PAUSE = 0.05  # seconds in which their changes are gathered
 
 
 class Members:
     """``endpoints`` are all in service; ``panicking`` tells that none of them is fit, so that all are used."""
 
-    def __init__(self, name: str, config: PoolConfig, clock: Clock, report: Report) -> None:
-        """Raises ValueError if the authorities' file cannot be used."""
+    def __init__(
+        self,
+        name: str,
+        config: PoolConfig,
+        clock: Clock,
+        metrics: Metrics,
+        report: Report,
+        more: Callable[[], None],
+        down: Callable[[Endpoint], None],
+    ) -> None:
+        """``more`` is called when more may be fit than before, ``down`` with an endpoint that has fallen silent. Raises
+        ValueError if a file cannot be used."""
         self._name = name
         self._config = config
         self._now = clock.monotonic
         self._report = report
-        self._groups = [_Group(endpoint.url, endpoint.weight) for endpoint in config.endpoints]
-        self._tls = _context(config) if any(group.value.scheme == "https" for group in self._groups) else None
-        self._balancer: Balancer[Endpoint] | None = None
+        self._more = more
+        self._down = down
+        self._usual = Usual()
+        self._connector = Connector(name, config)
+        self._discovery = Discovery(name, config, self._made, self._discovered)
+        self._warm = Warm(config.keepalive.warm, lambda: self.endpoints)
+        self._levels: Levels[Endpoint] | None = None
+        self._regions = None if config.prefer is None else Regions(config.regions, config.prefer, self._fit_ones)
         self._watches: dict[Endpoint, asyncio.Task[None]] = {}
-        self._ejected: dict[Endpoint, asyncio.TimerHandle] = {}
-        self._resolving: asyncio.Task[None] | None = None
+        self._refreshing: asyncio.TimerHandle | None = None
+        self._drained: set[str] = set()
+        self.standing = Standing(name, config, clock.monotonic, metrics, self._changed, down, lambda: self.endpoints)
+        self.learning: Learning | None = None
+        self._balancer: Callable[[Sequence[Endpoint]], Balancer[Endpoint]]
+        method = config.balance
+        if method == "learned":
+            self.learning = Learning(name, config.learned, metrics)
+            self._balancer = self.learning.balancer
+        else:
+            self._balancer = lambda members: balancer(method, members, config.hash.load)
         self._running = False
         self.endpoints: list[Endpoint] = []
+        self._by_key: dict[bytes, Endpoint] = {}
         self.panicking = False
 
     async def start(self) -> None:
         self._running = True
-        for group in self._groups:
-            if not group.named:
-                self._settle(group, (group.value.host,))
-        self.refresh()
-        if any(group.named for group in self._groups):
-            first = asyncio.create_task(self._resolve())
-            self._resolving = asyncio.create_task(self._resolve_on(first))
-            await asyncio.wait((first,), timeout=START_WAIT)
+        self._connector.start()
+        await self._discovery.start()
+        self._warm.start()
 
     async def stop(self) -> None:
         """End look-ups and checks; close what is idle. Exchanges under way go on to their end."""
         self._running = False
-        tasks = [task for task in (self._resolving, *self._watches.values()) if task is not None]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        for timer in self._ejected.values():
-            timer.cancel()
+        await self._warm.stop()
+        await self._discovery.stop()
+        await self._connector.stop()
+        for watch in self._watches.values():
+            watch.cancel()
+        await asyncio.gather(*self._watches.values(), return_exceptions=True)
+        self.standing.stop()
+        if self.learning is not None:
+            self.learning.end()
+        if self._refreshing is not None:
+            self._refreshing.cancel()
         self._watches.clear()
-        self._ejected.clear()
-        self._resolving = None
         for endpoint in self.endpoints:
             endpoint.retire()
 
-    def pick(self, tried: Sequence[Endpoint]) -> Endpoint | None:
-        """The endpoint for the next try, rather one not ``tried``; None if none can take a request."""
-        if self._balancer is None:
+    def regions(self, place: Place) -> tuple[str, ...]:
+        """The regions in the order that suits a client there; () where none comes before another."""
+        return () if self._regions is None else self._regions.order(place, self._now())
+
+    @property
+    def region_seconds(self) -> dict[str, float]:
+        """What each region took when they were last compared, as far as that was known."""
+        return {} if self._regions is None else self._regions.seconds
+
+    def pick(self, ask: Ask, tried: Sequence[Endpoint], *, safe: bool = False) -> Endpoint | None:
+        """The endpoint for the next try, rather one not ``tried``; None if none can take a request. ``safe``: it can be
+        made again elsewhere, so that it may be what an endpoint shows on trial whether it serves."""
+        levels = self._levels
+        if levels is None:
             return None
-        endpoint = self._balancer.pick()
-        if endpoint.in_flight < IN_FLIGHT_LIMIT and endpoint not in tried:
-            return endpoint
-        free = [other for other in self.endpoints if other.in_flight < IN_FLIGHT_LIMIT]
-        fit = free if self.panicking else [other for other in free if self._fit(other)]
-        others = [other for other in fit if other not in tried] or [other for other in free if other not in tried]
-        choice = others or fit
-        return LeastRequest(choice).pick() if choice else None
+        if ask.wanted and not tried:
+            wanted = self._by_key.get(ask.wanted)
+            if wanted is not None and wanted.fit and wanted.free:
+                return wanted
+        if self.standing.trials and not tried:
+            endpoint = self.standing.on_trial(ask, safe=safe)
+            if endpoint is not None:
+                return endpoint
+        picked = levels.pick(ask)
+        if picked.in_flight < picked.limit and (picked.fit or self.panicking) and picked not in tried:
+            return picked
+        for fit in levels.ranked(ask):
+            others = [other for other in fit if other.fit and other.free and other not in tried]
+            if others:
+                return LeastRequest(others).pick(ask)
+        free = [other for other in self.endpoints if other.usable and other.free]
+        if self.panicking:
+            choice = [other for other in free if other not in tried] or free
+        else:
+            choice = [other for other in free if other.fit]
+        return LeastRequest(choice).pick(ask) if choice else None
+
+    def another(self, ask: Ask, tried: Sequence[Endpoint]) -> Endpoint | None:
+        """An endpoint not tried yet, if there is one."""
+        endpoint = self.pick(ask, tried) if self.several else None
+        return None if endpoint in tried else endpoint
+
+    @property
+    def several(self) -> bool:
+        """Whether there is more than one to choose from."""
+        return len(self.endpoints) > 1
 
     def missing(self) -> EdgeError:
-        """Why there is nothing to pick."""
+        """Why there is nothing to pick, unless that is because all have their hands full."""
         if self.endpoints:
-            return EdgeError(Kind.OVERLOADED, "edge", f"every endpoint of {self._name} has its hands full")
+            return EdgeError(Kind.NO_ENDPOINT, "edge", f"every endpoint of {self._name} is drained")
         return EdgeError(Kind.DNS, "origin", f"no name of {self._name} has an address")
 
-    def failed(self, endpoint: Endpoint) -> None:
-        """A request failed at ``endpoint``: it may have earned an ejection."""
-        now = self._now()
-        if not endpoint.record.failure(now) or endpoint.retired or endpoint in self._ejected:
-            return
-        if outlier.room(self._config.outlier, len(self._ejected), len(self.endpoints)):
-            seconds = endpoint.record.eject(now)
-            logger.warning("pool %s: %s fails, left out for %g s", self._name, endpoint.address, seconds)
-            self._ejected[endpoint] = asyncio.get_running_loop().call_later(seconds, self._let_in, endpoint)
-            self.refresh()
+    @property
+    def full(self) -> bool:
+        """Whether those that may be asked have their hands full."""
+        return self._levels is not None
 
-    def _let_in(self, endpoint: Endpoint) -> None:
-        del self._ejected[endpoint]
+    def drain(self, address: str, *, undo: bool = False) -> bool:
+        """Give it no new requests, or some again; whether there is such an endpoint. Names that lead to the same
+        address later are meant, too."""
+        (self._drained.discard if undo else self._drained.add)(address)
+        found = [endpoint for endpoint in self.endpoints if endpoint.address == address]
+        for endpoint in found:
+            if endpoint.draining and undo:
+                self.standing.start_slowly(endpoint)
+            endpoint.draining = endpoint.entry.drain or not undo
         self.refresh()
+        return bool(found)
 
     def refresh(self) -> None:
         """Look anew at which endpoints are fit."""
-        fit = [endpoint for endpoint in self.endpoints if self._fit(endpoint)]
-        panicking = not fit and bool(self.endpoints)
+        usable = [endpoint for endpoint in self.endpoints if endpoint.usable]
+        fit = self._fit_ones()
+        panicking = not fit and bool(usable)
         if panicking and not self.panicking:
             logger.error("pool %s: no endpoint is fit, so all are used", self._name)
         self.panicking = panicking
-        chosen = fit or self.endpoints
-        self._balancer = balancer(self._config.balance, tuple(chosen)) if chosen else None
+        self._levels = Levels(usable, fit, self._balancer) if usable else None
+        self._more()
 
-    def ejected(self, endpoint: Endpoint) -> bool:
-        return endpoint in self._ejected
+    def _fit_ones(self) -> list[Endpoint]:
+        return [endpoint for endpoint in self.endpoints if endpoint.fit]
 
-    def _fit(self, endpoint: Endpoint) -> bool:
-        return endpoint.healthy and not self.ejected(endpoint)
+    def _changed(self) -> None:
+        """An endpoint's fitness has changed. Those that came to be unfit are not picked, whatever balancers know."""
+        if len(self.endpoints) <= FEW:
+            self.refresh()
+        elif self._refreshing is None:
+            self._refreshing = asyncio.get_running_loop().call_later(PAUSE, self._refresh_later)
 
-    # Names.
-
-    async def _resolve_on(self, first: asyncio.Task[None]) -> None:
-        await first
-        while True:
-            known = all(group.by_address for group in self._groups)
-            await asyncio.sleep(self._config.resolve_every if known else UNKNOWN_RETRY)
-            await self._resolve()
-
-    async def _resolve(self) -> None:
-        """Look all names up; one without an answer keeps the addresses it had."""
-        named = [group for group in self._groups if group.named]
-        answers = await asyncio.gather(
-            *(resolve.lookup(group.value.host, group.value.port) for group in named), return_exceptions=True
-        )
-        for group, answer in zip(named, answers, strict=True):
-            if not isinstance(answer, BaseException) and answer:
-                self._settle(group, answer)
-            elif isinstance(answer, OSError | UnicodeError) or not answer:
-                logger.warning("pool %s: %s has no address: %s", self._name, group.value.host, answer or "none given")
-            elif isinstance(answer, BaseException):
-                raise answer
+    def _refresh_later(self) -> None:
+        self._refreshing = None
         self.refresh()
 
-    def _settle(self, group: _Group, addresses: Sequence[str]) -> None:
-        """Bring a group to these addresses. An endpoint that stays keeps its connections and its record."""
-        present = group.by_address
-        group.by_address = {
-            address: present.get(address)
-            or Endpoint(group.value, address, group.weight, self._config, self._tls, self._report)
-            for address in addresses
-        }
-        for endpoint in [gone for address, gone in present.items() if address not in group.by_address]:
+    # Discovery.
+
+    def _made(self, entry: EndpointConfig, value: EndpointValue, addresses: tuple[str, ...]) -> Endpoint:
+        dialer = self._connector.dialer(value, addresses)
+        return Endpoint(entry, value, dialer, self._config, self._report, self._usual)
+
+    def _discovered(self, gone: Sequence[Endpoint]) -> None:
+        """Endpoints came, went, or have other settings."""
+        for endpoint in gone:
             endpoint.retire()
-            for background in (self._watches.pop(endpoint, None), self._ejected.pop(endpoint, None)):
-                if background is not None:
-                    background.cancel()
-        self.endpoints = [endpoint for each in self._groups for endpoint in each.by_address.values()]
+            self.standing.forget(endpoint)
+            watch = self._watches.pop(endpoint, None)
+            if watch is not None:
+                watch.cancel()
+        self.endpoints = self._discovery.endpoints
+        self._by_key = {endpoint.key: endpoint for endpoint in self.endpoints}
         checks = self._config.health
-        if checks is not None and self._running:
-            for endpoint in group.by_address.values():
-                if endpoint not in self._watches:
-                    self._watches[endpoint] = asyncio.create_task(health.watch(endpoint, checks, self._judged))
+        for endpoint in self.endpoints:
+            endpoint.draining = endpoint.entry.drain or endpoint.address in self._drained
+            if checks is not None and self._running and endpoint not in self._watches:
+                watching = health.watch(endpoint, checks, self._judged, len(self.endpoints))
+                self._watches[endpoint] = asyncio.create_task(watching)
+        self.refresh()
 
     def _judged(self, endpoint: Endpoint) -> None:
         level = logging.INFO if endpoint.healthy else logging.WARNING
         judgement = "passes" if endpoint.healthy else "fails"
         logger.log(level, "pool %s: %s %s its health checks", self._name, endpoint.address, judgement)
-        self.refresh()
+        if endpoint.healthy:
+            self.standing.passes(endpoint)
+        self._changed()
+        if not endpoint.healthy:
+            self._down(endpoint)
 
     def __repr__(self) -> str:
         return f"<Members {self.endpoints!r}{' panicking' if self.panicking else ''}>"
-
-
-def _context(config: PoolConfig) -> ssl.SSLContext:
-    """TLS towards the origins; certificates and names are checked unless the configuration says otherwise."""
-    try:
-        context = ssl.create_default_context(cafile=config.tls.ca)
-    except OSError as error:
-        raise ValueError(f"tls.ca: {config.tls.ca} cannot be used: {error.strerror or error}") from None
-    context.set_alpn_protocols(["http/1.1"])
-    if not config.tls.verify:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    return context

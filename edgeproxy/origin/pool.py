@@ -6,24 +6,31 @@ What may be repeated follows RFC 9110 §9.2.2 and RFC 9112 §9.3.1; how often, t
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final
 
+from edgeproxy.balance.ask import Ask
 from edgeproxy.clock import Clock
-from edgeproxy.config.schema import PoolConfig
+from edgeproxy.config.pools import PoolConfig
 from edgeproxy.errors import EdgeError, Kind
+from edgeproxy.http import grpc
 from edgeproxy.http.loops import PSEUDONYM
-from edgeproxy.http.message import Request, Response
+from edgeproxy.http.message import Response
+from edgeproxy.limits.keys import KeyOf, compile_key
 from edgeproxy.observe.metrics import Metrics
-from edgeproxy.origin.client import Connection
 from edgeproxy.origin.endpoint import Endpoint
+from edgeproxy.origin.figures import Figures
+from edgeproxy.origin.joined import Joiner
+from edgeproxy.origin.learning import Learning
+from edgeproxy.origin.line import Line, overloaded
 from edgeproxy.origin.members import Members
-from edgeproxy.origin.outlier import FAILING_STATUSES
-from edgeproxy.origin.retry import Budget, may_repeat
+from edgeproxy.origin.retry import Budget, failures, may_repeat
+from edgeproxy.origin.sender import Sender, discard
+from edgeproxy.origin.tries import Tries
 from edgeproxy.origin.wire import Call, hops_left
 from edgeproxy.pipeline.exchange import Exchange
 
-_CLASSES = ("given_up", "1xx", "2xx", "3xx", "4xx", "5xx", "6xx", "7xx", "8xx", "9xx")
+MOST_CONNECTS: Final = 10  # endpoints that one request finds out about that they cannot be connected to
+PREFIXES: Final = (32, 64)  # bits of an address that make up client.net
 
 
 class Pool:
@@ -36,26 +43,25 @@ class Pool:
         self.config = config
         self.fallback: Pool | None = None
         self._node = node
-        self._clock = clock
-        self._members = Members(name, config, clock, self._ended)
+        self._now = clock.monotonic
+        self._http2 = config.protocol == "http2"
+        self._members = Members(name, config, clock, metrics, self._ended, self._more, self._down)
         self._budget = Budget(config.retry.budget)
+        self._sender = Sender(name, config, clock, metrics, self._members, self._budget)
+        self._joiner: Joiner | None = None
+        if config.ranges is not None:
+            sender, budget = self._sender, self._budget
+            self._joiner = Joiner(name, config.ranges, metrics, self._members, sender, budget, self._now, node)
+        queue = config.limits.queue
+        self._wait = 0.0 if queue is None else queue.wait
+        hashed = config.balance == "hash"
+        self._key_of: KeyOf = compile_key(config.hash.key, *PREFIXES) if hashed else _no_key
         self._tries = config.retry.tries
+        self._errors, self._statuses = failures(config.retry.causes)
+        self._failing = frozenset(() if config.outlier is None else config.outlier.statuses)
         self._total = config.timeouts.total
-        self._literal = b"" if config.host in {"preserve", "endpoint"} else config.host.encode()
-        self._preserve = config.host == "preserve"
-        labels = ("pool", "endpoint")
-        self._results = metrics.counter(
-            "edgeproxy_origin_requests_total", "Requests to origins, by class of status or error.", (*labels, "result")
-        )
-        self._retries = metrics.counter("edgeproxy_origin_retries_total", "Requests tried once more.", ("pool",))
-        self._failovers = metrics.counter(
-            "edgeproxy_origin_failovers_total", "Requests handed to the fallback pool.", ("pool",)
-        )
-        self._gauges = (
-            metrics.gauge("edgeproxy_origin_in_flight", "Requests in hand.", labels, self._read_in_flight),
-            metrics.gauge("edgeproxy_origin_idle_connections", "Connections kept open.", labels, self._read_idle),
-            metrics.gauge("edgeproxy_origin_up", "1 if healthy and not ejected.", labels, self._read_up, merge="min"),
-        )
+        self._figures = Figures(name, metrics, self._members, lambda: 0 if self._line is None else len(self._line))
+        self._line = None if queue is None else Line(queue.size, self._figures.shed)
 
     async def start(self) -> None:
         """Look names up, begin health checks."""
@@ -63,8 +69,7 @@ class Pool:
 
     async def stop(self) -> None:
         """End background work and close idle connections; exchanges under way go on."""
-        for end in self._gauges:
-            end()
+        self._figures.end()
         await self._members.stop()
 
     async def fetch(self, x: Exchange) -> Response:
@@ -75,61 +80,117 @@ class Pool:
         if x.request.method == b"OPTIONS" and hops_left(x.request.headers) == 0:
             return Response(204)  # RFC 9110 §7.6.2: not sent on, answered here
         until = asyncio.get_running_loop().time() + self._total
-        return await self.ask(x, Call(x.request, until, x.interim, self._node))
+        call = Call(x.request, until, x.interim, self._node)
+        if self._http2 and grpc.is_grpc(call.fields) and (allowed := grpc.deadline(call.fields)) is not None:
+            call.rpc = True
+            call.until = min(until, until - self._total + allowed - (self._now() - x.started))
+        response = await self.ask(x, call)
+        return response if self._joiner is None else self._joiner.join(x, call, response)
 
     async def ask(self, x: Exchange, call: Call) -> Response:
         """``fetch`` for a call that other pools may have been asked already."""
         members = self._members
         call.asked += (self.name,)
-        self._budget.request(self._clock.monotonic())
-        if members.panicking and self._can_fall_back(call, fit=True):
-            return await self._fall_back(x, call)
-        tried: tuple[Endpoint, ...] = ()
-        again: Endpoint | None = None  # whose kept-alive connection turned out to be closed
+        shape = self._sender.kinds.of(x.request.method, x.request.target)
+        ask = Ask(self._now(), shape.kind, self._key_of(x), members.regions(x.place), x.wanted)
+        self._budget.request(ask.now)
+        tries = Tries(x, call, ask, shape)
+        leave = members.panicking and self._can_fall_back(call, fit=True)
+        endpoint = self._on_trial(tries) if leave else self._first(tries)
+        if endpoint is None:
+            if self._can_fall_back(call):
+                return await self._fall_back(x, call)
+            endpoint = await self._place(tries)
         while True:
-            endpoint = again or members.pick(tried)
-            if endpoint is None:
-                if self._can_fall_back(call):
-                    return await self._fall_back(x, call)
-                raise members.missing()
-            head = call.head(self._host(x.request, endpoint))
-            x.tries += 1
-            x.endpoint = endpoint.address
-            endpoint.requests += 1
-            endpoint.in_flight += 1
-            connection = endpoint.take() if again is None else None
-            sent = False
+            response: Response | None = None
+            failure: EdgeError | None = None
             try:
-                if connection is None:
-                    connection = await endpoint.open(call.until)
-                sent = True
-                answer = connection.send(call, head)
-                try:
-                    return await answer
-                except asyncio.CancelledError:
-                    connection.give_up(answer)
-                    raise
+                response = await self._sender.send(tries, endpoint)
             except EdgeError as error:
-                stale = again is None and sent and call.repeatable and _stale(connection, error)
-                again = None
-                if stale and self._budget.spend(self._clock.monotonic()):
-                    self._retries.inc(self.name)
-                    again = endpoint
-                    continue
-                tried += (endpoint,)
-                if not may_repeat(error, sent=sent, repeatable=call.repeatable) or self._too_late(call):
-                    raise
-                if len(tried) < self._tries and self._budget.spend(self._clock.monotonic()):
-                    self._retries.inc(self.name)
-                elif self._can_fall_back(call):
-                    return await self._fall_back(x, call)
-                else:
-                    raise
+                failure = error
+            if response is not None and response.status not in self._statuses:
+                return response
+            again = None if leave else self._again(tries, failure)
+            elsewhere = again is None and self._may_repeat(tries, failure) and self._can_fall_back(call)
+            if again is None and not elsewhere:
+                if response is not None:
+                    return response
+                raise failure or members.missing()
+            if response is not None:
+                discard(response)
+            if again is None:
+                return await self._fall_back(x, call)
+            endpoint = again
 
-    def _host(self, request: Request, endpoint: Endpoint) -> bytes:
-        if self._preserve:
-            return request.authority or endpoint.authority
-        return self._literal or endpoint.authority
+    def _first(self, tries: Tries) -> Endpoint | None:
+        """Whom to ask first; None if nobody has a place, or others wait for one."""
+        if self._line is not None and len(self._line):
+            return None
+        return self._members.pick(tries.ask, (), safe=self._safe(tries))
+
+    def _on_trial(self, tries: Tries) -> Endpoint | None:
+        """One that may show that it serves again, where requests go to the fallback otherwise."""
+        standing = self._members.standing
+        return standing.on_trial(tries.ask, safe=self._safe(tries)) if standing.trials else None
+
+    def _safe(self, tries: Tries) -> bool:
+        """Whether it may be made again if an endpoint on trial fails it."""
+        trials = self._members.standing.trials
+        return bool(trials) and tries.call.repeatable and self._budget.left(tries.ask.now) > 0
+
+    async def _place(self, tries: Tries) -> Endpoint:
+        """Wait in line for an endpoint. Raises EdgeError if there is none in time."""
+        members, line = self._members, self._line
+        if not members.full:
+            raise members.missing()
+        if line is None:
+            raise overloaded(f"every endpoint of {self.name} has its hands full")
+        until = min(asyncio.get_running_loop().time() + self._wait, tries.call.until)
+        ticket = line.ticket(tries.x.score)
+        while True:
+            await line.wait(ticket, until)
+            endpoint = members.pick(tries.ask, ())
+            if endpoint is not None:
+                return endpoint
+
+    def _again(self, tries: Tries, failure: EdgeError | None) -> Endpoint | None:
+        """Whom to ask next, after an error or (None) a status that says as little; None if it has to be enough."""
+        members, now, endpoint = self._members, self._now(), tries.endpoint
+        tries.fresh = False
+        if endpoint is None:
+            return None
+        if failure is not None and tries.stale(failure) and (not tries.sent or self._budget.spend(now)):
+            self._figures.retries.inc(self.name)
+            tries.times -= 1
+            tries.fresh = True
+            return endpoint
+        tries.tried += (endpoint,)
+        if failure is not None and failure.source == "origin":
+            endpoint.pace.failed(tries.shape.kind, now)
+        if not self._may_repeat(tries, failure) or (failure is not None and failure.kind not in self._errors):
+            return None
+        other = members.another(tries.ask, tries.tried)
+        if not tries.sent:  # so nothing is repeated
+            if other is None or self._tries == 1 or len(tries.tried) >= MOST_CONNECTS:
+                return None
+            self._figures.reconnects.inc(self.name)
+            return other
+        if tries.times >= self._tries:
+            return None
+        if other is None and failure is not None:
+            other = members.pick(tries.ask, tries.tried)
+        if other is None or not self._budget.spend(now):
+            return None
+        self._figures.retries.inc(self.name)
+        return other
+
+    def _may_repeat(self, tries: Tries, failure: EdgeError | None) -> bool:
+        call = tries.call
+        if asyncio.get_running_loop().time() >= call.until:
+            return False
+        if failure is None:
+            return call.repeatable
+        return may_repeat(failure, sent=tries.sent, repeatable=call.repeatable)
 
     def _can_fall_back(self, call: Call, *, fit: bool = False) -> bool:
         """Whether there is a pool not yet asked; ``fit`` asks for one that is better off than this."""
@@ -137,66 +198,57 @@ class Pool:
         return fallback is not None and fallback.name not in call.asked and not (fit and fallback.panicking)
 
     async def _fall_back(self, x: Exchange, call: Call) -> Response:
-        self._failovers.inc(self.name)
+        self._figures.failovers.inc(self.name)
         fallback = self.fallback
         if fallback is None:
             raise EdgeError(Kind.NO_ENDPOINT, "edge")
         return await fallback.ask(x, call)
 
-    def _too_late(self, call: Call) -> bool:
-        return asyncio.get_running_loop().time() >= call.until
-
     def _ended(self, endpoint: Endpoint, error: EdgeError | None, status: int) -> None:
         """What became of a request."""
-        self._results.inc(self.name, endpoint.address, _CLASSES[status // 100] if error is None else error.kind.value)
-        if error is None and status not in FAILING_STATUSES:
-            if status and endpoint.record.failures:
-                endpoint.record.success()
+        self._figures.ended(endpoint, error, status)
+        members = self._members
+        if error is None and status not in self._failing:
+            if status:
+                members.standing.succeeded(endpoint, panicking=members.panicking)
         elif error is None or error.source == "origin":
             endpoint.failures += 1
-            self._members.failed(endpoint)
+            members.standing.failed(endpoint, error)
+        if self._line is not None:
+            self._line.call()
+
+    def _more(self) -> None:
+        """Endpoints have come to be fit: there may be places for all who wait."""
+        if self._line is not None:
+            self._line.call(len(self._line))
+
+    def _down(self, endpoint: Endpoint) -> None:
+        """It has fallen silent."""
+        self._sender.reroute(endpoint)
 
     # What others look at.
+
+    @property
+    def learning(self) -> Learning | None:
+        """What a model is asked through, of a pool with ``balance: learned``."""
+        return self._members.learning
 
     @property
     def panicking(self) -> bool:
         """None of its endpoints is fit."""
         return self._members.panicking
 
+    def drain(self, address: str, *, undo: bool = False) -> bool:
+        """Give the endpoint no new requests, or some again; whether there is one at that address."""
+        return self._members.drain(address, undo=undo)
+
     def state(self) -> list[dict[str, Any]]:
         """One entry an endpoint, for the admin API."""
-        return [
-            {
-                "address": endpoint.address,
-                "weight": endpoint.weight,
-                "healthy": endpoint.healthy,
-                "ejected": self._members.ejected(endpoint),
-                "in_flight": endpoint.in_flight,
-                "idle": endpoint.idle,
-                "requests": endpoint.requests,
-                "failures": endpoint.failures,
-            }
-            for endpoint in self._members.endpoints
-        ]
-
-    def _read_in_flight(self) -> Iterator[tuple[tuple[str, ...], float]]:
-        return (((self.name, each.address), each.in_flight) for each in self._members.endpoints)
-
-    def _read_idle(self) -> Iterator[tuple[tuple[str, ...], float]]:
-        return (((self.name, each.address), each.idle) for each in self._members.endpoints)
-
-    def _read_up(self) -> Iterator[tuple[tuple[str, ...], float]]:
-        members = self._members
-        return (
-            ((self.name, each.address), float(each.healthy and not members.ejected(each))) for each in members.endpoints
-        )
+        return self._figures.state()
 
     def __repr__(self) -> str:
         return f"<Pool {self.name} {self._members!r}>"
 
 
-def _stale(connection: Connection | None, error: EdgeError) -> bool:
-    """A kept-alive connection that the origin closed as the request went out (RFC 9112 §9.3.1)."""
-    return (
-        connection is not None and connection.reused and not connection.answered and error.kind is Kind.CONNECTION_LOST
-    )
+def _no_key(x: Exchange) -> bytes:
+    return b""

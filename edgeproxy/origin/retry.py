@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterable
+from math import ceil
+from typing import Final
 
-from edgeproxy.errors import EdgeError
+from edgeproxy.errors import EdgeError, Kind
+from edgeproxy.http.dates import parse_date
 
-WINDOW = 10  # seconds over which requests are counted
-ALWAYS = 3  # retries a window that a quiet pool may make whatever its share
+WINDOW: Final = 10  # seconds over which requests are counted
+ALWAYS: Final = 3  # retries a window that a quiet pool may make whatever its share
+
+# What the configuration calls the ways to fail before an answer.
+_KINDS: Final[dict[str, tuple[Kind, ...]]] = {
+    "connect": (Kind.CONNECT_REFUSED, Kind.CONNECT_TIMEOUT, Kind.TLS),
+    "lost": (Kind.CONNECTION_LOST, Kind.RESPONSE_INCOMPLETE, Kind.RESPONSE_INVALID),
+    "timeout": (Kind.RESPONSE_TIMEOUT,),
+}
 
 
 class Budget:
@@ -31,16 +42,26 @@ class Budget:
             self._turn(now)
         self._requests += 1
 
-    def spend(self, now: float) -> bool:
-        """Whether one more retry may be made; if so, it counts as made."""
+    def left(self, now: float) -> int:
+        """How many more retries may be made."""
         if now >= self._next:
             self._turn(now)
-        requests = self._requests + sum(count for count, _ in self._window)
-        spent = self._spent + sum(count for _, count in self._window)
-        if self._share == 0 or spent >= self._share * requests + ALWAYS:
+        requests, spent = self._sums()
+        return max(0, ceil(self._share * requests + ALWAYS - spent)) if self._share > 0 else 0
+
+    def spend(self, now: float) -> bool:
+        """Whether one more retry may be made; if so, it counts as made."""
+        if not self.left(now):
             return False
         self._spent += 1
         return True
+
+    def _sums(self) -> tuple[int, int]:
+        requests, spent = self._requests, self._spent
+        for before, spent_before in self._window:
+            requests += before
+            spent += spent_before
+        return requests, spent
 
     def _turn(self, now: float) -> None:
         """Begin a new second."""
@@ -51,9 +72,15 @@ class Budget:
         self._next = float(int(now) + 1)
 
     def __repr__(self) -> str:
-        requests = self._requests + sum(count for count, _ in self._window)
-        spent = self._spent + sum(count for _, count in self._window)
+        requests, spent = self._sums()
         return f"<Budget {spent} retries of {requests} requests>"
+
+
+def failures(words: Iterable[str | int]) -> tuple[frozenset[Kind], frozenset[int]]:
+    """The errors and the statuses that a configuration's words stand for."""
+    told = list(words)
+    kinds = [kind for word in told if isinstance(word, str) for kind in _KINDS[word]]
+    return frozenset(kinds), frozenset(word for word in told if isinstance(word, int))
 
 
 def may_repeat(error: EdgeError, *, sent: bool, repeatable: bool) -> bool:
@@ -63,3 +90,13 @@ def may_repeat(error: EdgeError, *, sent: bool, repeatable: bool) -> bool:
     What was never sent may always go elsewhere; what was, only if repeating it is harmless (RFC 9110 §9.2.2).
     """
     return error.retryable and (repeatable or not sent)
+
+
+def retry_after(value: bytes | None, wall: float) -> float:
+    """Seconds for which an answer asks to be left alone (RFC 9110 §10.2.3), 0.0 if it does not; ``wall`` is now."""
+    if value is None:
+        return 0.0
+    if value.isdigit():
+        return float(value) if len(value) <= 9 else 0.0
+    date = parse_date(value, wall)
+    return 0.0 if date is None else max(0.0, date - wall)

@@ -2,30 +2,35 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from edgeproxy.errors import EdgeError, Kind
 from edgeproxy.http.body import Body
 from edgeproxy.http.framing import wants_tunnel
-from edgeproxy.http.headers import HOP_BY_HOP, Headers, lines, serialize
+from edgeproxy.http.headers import HOP_BY_HOP, Headers, lines, serialize, tokens
 from edgeproxy.http.loops import PSEUDONYM, marked, was_here
 from edgeproxy.http.message import Request
 from edgeproxy.pipeline.exchange import Interim
 
 # RFC 9110 §9.2.2: asking twice does what asking once does.
-IDEMPOTENT: frozenset[bytes] = frozenset((b"DELETE", b"GET", b"HEAD", b"OPTIONS", b"PUT", b"TRACE"))
+IDEMPOTENT: Final[frozenset[bytes]] = frozenset((b"DELETE", b"GET", b"HEAD", b"OPTIONS", b"PUT", b"TRACE"))
 # RFC 9110 §8.6: methods whose content has a meaning say so when there is none.
-_WITH_CONTENT: frozenset[bytes] = frozenset((b"PATCH", b"POST", b"PUT"))
+_WITH_CONTENT: Final[frozenset[bytes]] = frozenset((b"PATCH", b"POST", b"PUT"))
 # Set anew here, or for our connection with the client only.
-_REPLACED: frozenset[bytes] = HOP_BY_HOP | {b"cdn-loop", b"content-length", b"expect", b"host", b"via"}
-_UNDERSCORE = ord("_")
+_REPLACED: Final[frozenset[bytes]] = HOP_BY_HOP | {b"cdn-loop", b"content-length", b"expect", b"host", b"via"}
+_UNDERSCORE: Final = ord("_")
 
 
 class Call:
     """One request, ready to be sent as often as need be.
 
-    ``payload`` is what follows the head at once: the whole body, framed, if it was here already. ``body`` is the rest,
-    still to be read, None if there is none; ``begun`` once a part of it was read, so that it cannot be sent again.
-    ``node`` is what this node is called. ``interim`` takes the 1xx answers. ``until`` is when the exchange must have
-    ended, in the loop's time. ``asked`` are the pools asked so far, by name.
+    ``content`` and ``trailers`` are the whole body if it was here already, ``payload`` the same framed for HTTP/1.1.
+    ``length`` is what is said of its length, None for nothing. ``body`` is a body still to be read, None if there is
+    none, in HTTP/1.1 ``chunked``; ``begun`` once a part of it was
+    read, so that it cannot be sent again. ``fields`` are those that go on to any origin, with ``via`` and ``cdn_loop``
+    beside them. ``node`` is what this node is called. ``interim`` takes the 1xx answers. ``until`` is when the exchange
+    must have ended, in the loop's time; for an ``rpc`` with a deadline of its own (gRPC) that is the only time-out.
+    ``asked`` are the pools asked so far, by name.
     """
 
     __slots__ = (
@@ -35,12 +40,22 @@ class Call:
         "asked",
         "begun",
         "body",
+        "cdn_loop",
+        "chunked",
+        "content",
+        "fields",
         "idempotent",
         "interim",
+        "length",
         "method",
         "payload",
+        "rpc",
+        "takes_trailers",
+        "target",
+        "trailers",
         "tunnel",
         "until",
+        "via",
     )
 
     def __init__(self, request: Request, until: float, interim: Interim | None = None, node: bytes = PSEUDONYM) -> None:
@@ -55,8 +70,14 @@ class Call:
         self.interim = interim
         self.asked: tuple[str, ...] = ()
         self.begun = False
-        self.payload = b""
+        self.content = self.payload = b""
         self.body: Body | None = None
+        self.trailers: Headers | None = None
+        self.length: int | None = None
+        self.chunked = False
+        self.rpc = False
+        self.takes_trailers = b"te" in headers and b"trailers" in tokens(headers[b"te"])
+        self.target = request.target
         self.tunnel = b"upgrade" in headers and wants_tunnel(headers)
         fields = headers.copy()
         for name in _REPLACED.intersection(headers):
@@ -66,8 +87,11 @@ class Call:
             fields = {name: value for name, value in fields.items() if _UNDERSCORE not in name}
         if method == b"OPTIONS" and (hops := hops_left(headers)) is not None:
             fields[b"max-forwards"] = b"%d" % (hops - 1)
+        self.fields = fields
+        self.via = _via(headers, request.version, node)
+        self.cdn_loop = marked(headers, node)
         parts = [b"", *map(b": ".join, fields.items() if b"set-cookie" not in fields else lines(fields))]
-        parts += (_via(headers, request.version, node), b"cdn-loop: " + marked(headers, node))
+        parts += (b"via: " + self.via, b"cdn-loop: " + self.cdn_loop)
         if self.tunnel:
             parts.append(b"connection: upgrade\r\nupgrade: " + headers[b"upgrade"])
         framing = self._frame(request.body, method)
@@ -96,15 +120,20 @@ class Call:
     def _frame(self, body: Body | None, method: bytes) -> bytes:
         """Take the body if it is here; the field that frames it."""
         if body is None:
+            self.length = 0 if method in _WITH_CONTENT else None
             return b"content-length: 0" if method in _WITH_CONTENT else b""
         whole = body.take()
         if whole is None:
             self.body = body
+            self.length = body.length
+            self.chunked = body.length is None
             return b"transfer-encoding: chunked" if body.length is None else b"content-length: %d" % body.length
+        self.content = self.payload = whole
+        self.trailers = body.trailers
+        self.length = None if body.trailers else len(whole)
         if body.trailers:
             self.payload = (chunk(whole) if whole else b"") + last_chunk(body.trailers)
             return b"transfer-encoding: chunked"
-        self.payload = whole
         return b"content-length: %d" % len(whole)
 
     def __repr__(self) -> str:
@@ -130,4 +159,4 @@ def _via(headers: Headers, version: bytes, node: bytes) -> bytes:
     """RFC 9110 §7.6.3: the version is the one the request came in."""
     before = headers.get(b"via")
     own = version + b" " + node
-    return b"via: " + (own if before is None else before + b", " + own)
+    return own if before is None else before + b", " + own

@@ -11,6 +11,7 @@ from edgeproxy.http.message import Request, Response
 if TYPE_CHECKING:
     from edgeproxy.config.snapshot import Route
     from edgeproxy.pipeline.improvement import Improvement
+    from edgeproxy.routing.split import Arms
 
 
 class TLSInfo(NamedTuple):
@@ -26,13 +27,15 @@ class TLSInfo(NamedTuple):
 
 class Place(NamedTuple):
     """Where an address is said to be: an ISO 3166-1 country, an ISO 3166-2 subdivision (without the country), a city,
-    the number of its autonomous system (RFC 4893) and whose that is; "" and 0 for what is not known."""
+    the number of its autonomous system (RFC 4893) and whose that is; "" and 0 for what is not known. ``at``: latitude
+    and longitude in degrees, north and east of 0."""
 
     country: str = ""
     region: str = ""
     city: str = ""
     asn: int = 0
     organisation: str = ""
+    at: tuple[float, float] | None = None
 
 
 NOWHERE: Final = Place()
@@ -90,13 +93,17 @@ class Exchange:
     asked: the target as the client wrote it, where a stage has put another in its place, else b"". facet: which form
     of the resource is asked for, in one canonical spelling, b"" for the resource itself; the cache's key bears it.
     settled: request fields, in lower case, whose meaning the facet has taken in, so that what is kept under it need not
-    be told apart by them. keep: False if the answer is not to be kept, whatever it says. improvement: how a better copy
-    of what is kept is made.
+    be told apart by them. key: the cache's for it, b"" where the cache was not asked. arms: which arm of each split it
+    is in, None where nothing is split. keep: False if the answer is not to be kept, whatever it says. improvement: how
+    a better copy of what is kept is made.
     verdict: what the cache said, as Cache-Status parameters (RFC 9211), e.g. b"hit" or b"fwd=uri-miss; stored".
-    endpoint: the origin endpoint that answered. status: the answer's, 0 if there is none. error: the metric label of
-    the error it ended with. sent: body bytes written to the client. interim: passes 1xx answers on, None while nobody
-    could take them. started and ended: monotonic seconds. upgraded: the connection now carries another protocol.
-    content_type: the answer's, there from when the exchange is logged on; of a kept answer the one it was kept with.
+    wanted: the address of the endpoint that it is to go to if that is fit, b"" for any.
+    endpoint: the origin endpoint that answered. choice: where a model is asked for it, what was known of it as it was
+    chosen (balance.rows), and the seconds to the head of its answer. status: the answer's, 0 if there is none. error:
+    the metric label of the error it ended with. grpc: the status a gRPC call was answered with, in digits. sent: body
+    bytes written to the client. interim: passes 1xx answers on, None while nobody could take them. started and ended:
+    monotonic seconds. upgraded: the connection now carries another protocol. content_type: the answer's, there from
+    when the exchange is logged on; of a kept answer the one it was kept with.
     """
 
     route: Route  # there from when the exchange begins
@@ -110,6 +117,8 @@ class Exchange:
     asked: bytes = b""
     facet: bytes = b""
     settled: frozenset[bytes] = NOTHING
+    key: bytes = b""
+    arms: Arms | None = None
     keep: bool = True
     improvement: Improvement | None = None
     tags: tuple[str, ...] = ()
@@ -123,10 +132,13 @@ class Exchange:
     cleared: bool = False
     alarm: int = 0
     verdict: bytes = b""
+    wanted: bytes = b""
     endpoint: str = ""
+    choice: tuple[float, ...] = ()
     tries: int = 0
     status: int = 0
     error: str = ""
+    grpc: str = ""
     proxy_status: bytes = b""
     sent: int = 0
     ended: float = 0.0
@@ -149,7 +161,8 @@ class Exchange:
         own.client, own.id, own.claims, own.bot, own.tags = self.client, self.id, self.claims, self.bot, self.tags
         own.place, own.identity = self.place, self.identity
         own.agent, own.cleared = self.agent, self.cleared
-        own.facet, own.settled = self.facet, self.settled
+        own.facet, own.settled, own.arms = self.facet, self.settled, self.arms
+        own.wanted = self.wanted
         return own
 
     def __repr__(self) -> str:

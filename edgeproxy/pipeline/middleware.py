@@ -117,6 +117,11 @@ class Middleware:
         """The names of the routes that it may hand an exchange over to: each must be one of the configuration's."""
         return ()
 
+    def takes_from(self) -> Iterable[str]:
+        """The names of the pools that it may have asked in place of a route's own: each must be one of the
+        configuration's, and is then in the route's :class:`edgeproxy.routing.pools.Pools`."""
+        return ()
+
     def request(self, x: Exchange, /) -> Verdict | Awaitable[Verdict]:
         """Before the cache look-up. A response ends the request phase and is the answer."""
         raise NotImplementedError

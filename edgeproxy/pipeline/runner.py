@@ -9,14 +9,16 @@ from __future__ import annotations
 import logging
 import traceback
 from collections.abc import Awaitable, Coroutine
-from functools import partial
 from typing import Any, Protocol
 
 from edgeproxy.errors import EdgeError, Kind, meaning
+from edgeproxy.http.grpc import is_grpc
 from edgeproxy.http.headers import Headers
 from edgeproxy.http.message import NO_FIELDS, Response
+from edgeproxy.pipeline import calls
 from edgeproxy.pipeline.chain import Chain, RequestHook, Responders, Step
 from edgeproxy.pipeline.exchange import Exchange
+from edgeproxy.pipeline.interim import Interims
 from edgeproxy.pipeline.middleware import Verdict
 
 logger = logging.getLogger("edgeproxy")
@@ -32,7 +34,8 @@ class Writer(Protocol):
         """Write an answer whose body is a Body, as it comes. Raises EdgeError if either side broke off."""
 
     def interim(self, x: Exchange, status: int, fields: Headers) -> None:
-        """Write an interim answer (RFC 9110 §15.2), unless ``x`` has its final one or is not being answered now."""
+        """Write an interim answer (RFC 9110 §15.2), unless ``x`` is not being answered now, or its client takes none:
+        which ones come here, with which fields, :mod:`edgeproxy.pipeline.interim` sees to."""
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
         """Run the rest of the exchange in a task that is cancelled when the client leaves."""
@@ -81,7 +84,7 @@ async def _continue(
     asynchronous stages, the cache's miss path, the origin."""
     chain = x.route.chain
     responders = chain.responders
-    x.interim = partial(writer.interim, x)
+    x.interim = Interims(x, writer.interim).pass_on
     try:
         response: Response | None = None
         for step in _behind(chain, hook):
@@ -145,6 +148,8 @@ def finish(x: Exchange, response: Response, responders: Responders) -> None:
             hook(x, response)
         except Exception as error:
             report(error)
+    if response.status >= 300 and x.request.method == b"POST" and (x.error or not x.endpoint):
+        _refuse_call(x, response)
     x.response = response
     x.status = response.status
     if response.filters is not None and type(response.body) is bytes:
@@ -153,6 +158,12 @@ def finish(x: Exchange, response: Response, responders: Responders) -> None:
             body = feed(body) + feed(b"")
         response.body = body
         response.filters = None
+
+
+def _refuse_call(x: Exchange, response: Response) -> None:
+    """What is said here, not by an origin, is said to gRPC in its own words."""
+    if is_grpc(x.request.headers):
+        calls.refuse(x, response)
 
 
 async def _stream(x: Exchange, writer: Writer, response: Response) -> None:
@@ -167,6 +178,8 @@ async def _stream(x: Exchange, writer: Writer, response: Response) -> None:
         x.error = Kind.CLIENT_GONE.value
         raise
     finally:
+        if x.request.method == b"POST":
+            calls.note(x, response)
         ended(x)
 
 
@@ -193,6 +206,8 @@ def error_response(error: EdgeError) -> Response:
     headers = {b"content-type": b"text/plain; charset=utf-8", b"cache-control": b"no-store"}
     if means.token is not None:
         headers[b"proxy-status"] = b"edgeproxy; error=" + means.token.encode()
+    if error.retry_after:
+        headers[b"retry-after"] = b"%d" % error.retry_after
     detail = f" {error.detail}" if error.source == "client" and error.detail else ""
     return Response(means.status, headers, f"{means.status} {means.text}{detail}\n".encode())
 

@@ -32,7 +32,7 @@ async def obtain(x: Exchange, request: Request, route: Route) -> Response:
     Raises EdgeError, and what a stage raises.
     """
     own = Exchange(request, x.peer, x.started)
-    own.route, own.id, own.place, own.aside = route, x.id, x.place, True
+    own.route, own.id, own.place, own.arms, own.aside = route, x.id, x.place, x.arms, True
     for hook in route.chain.shaping:
         verdict = hook(own)
         response = verdict if verdict is None or isinstance(verdict, Response) else await verdict

@@ -11,7 +11,7 @@ however many routes there are.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final, NamedTuple
 
 from edgeproxy.config.schema import MatchConfig
@@ -31,6 +31,7 @@ class Candidate(NamedTuple):
 
 
 _SLASH: Final = 0x2F
+_DOT: Final = 0x2E
 
 
 class Tier(NamedTuple):
@@ -79,9 +80,13 @@ class Rank(NamedTuple):
 
 
 class Router:
-    """The routes of one snapshot. Never changes."""
+    """The routes of one snapshot. Never changes. ``own`` may take requests for the node's own well-known URIs (RFC
+    8615), on any host, before the routes."""
 
-    def __init__(self, routes: Sequence[tuple[MatchConfig, Route]]) -> None:
+    def __init__(
+        self, routes: Sequence[tuple[MatchConfig, Route]], own: Callable[[Request], Route | None] | None = None
+    ) -> None:
+        self._own = own
         self._rules = [_rule(match, route, order) for order, (match, route) in enumerate(routes)]
         self._named = {route.name: route for _, route in routes}
         of_host: dict[bytes, list[Rule]] = {}
@@ -97,10 +102,12 @@ class Router:
 
     def match(self, request: Request) -> Route | None:
         """The route to take, None if there is none."""
+        path = request.path
+        if self._own is not None and len(path) > 1 and path[1] == _DOT and (taken := self._own(request)) is not None:
+            return taken
         tiers = self._exact.get(request.host)
         if tiers is None:
             tiers = self._below(request.host) if self._wildcards else self._any
-        path = request.path
         for exact, prefixes, lengths, regexes, rest in tiers:
             if path in exact and (route := _first(exact[path], request)) is not None:
                 return route

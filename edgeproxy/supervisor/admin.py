@@ -21,6 +21,7 @@ from aiohttp import hdrs, web
 
 from edgeproxy.cache.purge import Purge
 from edgeproxy.observe.metrics import Dump, render
+from edgeproxy.supervisor.draining import endpoint_of
 from edgeproxy.supervisor.masking import masked
 from edgeproxy.supervisor.orders import purges_of
 from edgeproxy.supervisor.page.files import PageFile, page_files
@@ -64,6 +65,9 @@ class Subject(Protocol):
     async def purge(self, purges: list[Purge]) -> tuple[int, list[str]]:
         """Entries of all workers' memory that these were about, and what went wrong."""
 
+    async def drain(self, pool: str, endpoint: str, *, undo: bool) -> list[str]:
+        """What went wrong with having an endpoint drained, or used again. Raises ValueError if there is none."""
+
     async def reload(self) -> list[str]:
         """Errors; none if the configuration in the file is now the running one."""
 
@@ -101,6 +105,8 @@ class Admin:
         for path, file in PAGE.items():
             app.router.add_get(path, _served(file))
         app.router.add_post("/purge", self._purge)
+        app.router.add_post("/pools/drain", self._drain)
+        app.router.add_post("/pools/undrain", self._drain)
         app.router.add_post("/reload", self._reload)
         return app
 
@@ -152,6 +158,15 @@ class Admin:
             raise web.HTTPBadRequest(text=str(error)) from None
         purged, errors = await self._subject.purge(purges)
         return _json({"purged": purged, "errors": errors} if errors else {"purged": purged}, 502 if errors else 200)
+
+    async def _drain(self, request: web.Request) -> web.Response:
+        undo = request.path == "/pools/undrain"
+        try:
+            pool, endpoint = endpoint_of(await _order(request))
+            errors = await self._subject.drain(pool, endpoint, undo=undo)
+        except ValueError as error:
+            raise web.HTTPBadRequest(text=str(error)) from None
+        return _json({"draining": not undo, "errors": errors}, 502 if errors else 200)
 
     async def _reload(self, request: web.Request) -> web.Response:
         await _order(request)

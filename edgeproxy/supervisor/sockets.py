@@ -1,7 +1,8 @@
 """The listening sockets: opened by the supervisor, lent to workers, open as long as any generation needs them.
 
 For a TCP address there is one SO_REUSEPORT socket for each worker, so that the kernel spreads connections evenly and
-the successor of a dead worker finds its accept queue. A Unix socket is one for all.
+the successor of a dead worker finds its accept queue; so there is for datagrams, on the same port. A Unix socket is one
+for all.
 """
 
 from __future__ import annotations
@@ -63,13 +64,21 @@ class Sockets:
             for address in addresses:
                 present = self._open.setdefault(address, [])
                 while len(present) < (1 if address.path else workers):
-                    present.append(_first(address) if not present else _another(address, present[0]))
+                    wanted = self._with_port(address)
+                    present.append(_first(wanted) if not present else _another(wanted, present[0]))
                     added.append(address)
         except ListenError:
             for address in added:
                 self._open[address].pop().close()
             self._open = {address: sockets for address, sockets in self._open.items() if sockets}
             raise
+
+    def _with_port(self, address: AddressValue) -> AddressValue:
+        """Datagrams come on the port that connections to the same address have, where that is any."""
+        if not address.datagrams or address.port:
+            return address
+        connections = self._open.get(address._replace(datagrams=False))
+        return address._replace(port=connections[0].getsockname()[1]) if connections else address
 
     def bound(self) -> list[tuple[str, AddressValue]]:
         """The addresses as configured, each with the one that is open: port 0 has become a real one."""
@@ -126,7 +135,7 @@ def remove_file(path: str) -> None:
 def _turn_away(sock: socket.socket) -> None:
     """Let the kernel begin no new TCP connection here. Clients ask again after a second, and find another listener or
     none; closing at once would reset whoever completes a handshake meanwhile."""
-    if sock.family == socket.AF_UNIX or sock.fileno() < 0:
+    if sock.family == socket.AF_UNIX or sock.fileno() < 0 or sock.type == socket.SOCK_DGRAM:
         return
     program = ctypes.create_string_buffer(_NO_SYN)
     pointer = struct.pack("HL", len(_NO_SYN) // 8, ctypes.addressof(program))
@@ -150,23 +159,24 @@ def _opened(address: AddressValue, *, reuse_port: bool, backlog: int | None = BA
     try:
         if address.path:
             return _listen_unix(address.path)
-        return _bind_tcp(address, reuse_port, backlog)
+        return _bind(address, reuse_port, backlog)
     except OSError as error:
         advice = _ADVICE.get(error.errno or 0, error.strerror or str(error))
         raise ListenError(f"cannot listen on {address}: {advice}") from error
 
 
-def _bind_tcp(address: AddressValue, reuse_port: bool, backlog: int | None) -> socket.socket:
+def _bind(address: AddressValue, reuse_port: bool, backlog: int | None) -> socket.socket:
     family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
-    sock = socket.socket(family, socket.SOCK_STREAM)
+    sock = socket.socket(family, socket.SOCK_DGRAM if address.datagrams else socket.SOCK_STREAM)
     try:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if not address.datagrams:  # for datagrams it would let any process take the port too (socket(7))
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         if reuse_port:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         sock.bind((address.host, address.port))
-        if backlog is not None:
+        if backlog is not None and not address.datagrams:
             sock.listen(backlog)
     except OSError:
         sock.close()

@@ -12,6 +12,7 @@ from collections.abc import Coroutine, Iterable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from edgeproxy import __version__
+from edgeproxy.acme.keeper import Keeper
 from edgeproxy.cache.purge import Purge
 from edgeproxy.config.admin import AdminConfig
 from edgeproxy.config.errors import ConfigErrors
@@ -22,6 +23,7 @@ from edgeproxy.config.watch import Watch, files_of
 from edgeproxy.observe import error_log
 from edgeproxy.observe.metrics import Dump, Metrics
 from edgeproxy.supervisor.bus import BusError
+from edgeproxy.supervisor.draining import Draining
 from edgeproxy.supervisor.folder import Folder
 from edgeproxy.supervisor.generation import Generation
 from edgeproxy.supervisor.history import History
@@ -75,6 +77,8 @@ class Supervisor:
             lambda: [((), float(self._last_reload_ok))],
         )
         self._purging = Purging(self._ask, self._metrics)
+        self._draining = Draining(self._ask)
+        self._keeper = Keeper(self._metrics)
         self._metrics.gauge("edgeproxy_workers", "Workers by state.", ("state",), self._count_workers)
         self._metrics.gauge("edgeproxy_info", "Always 1.", ("version",), lambda: [((__version__,), 1.0)])
 
@@ -104,6 +108,7 @@ class Supervisor:
             await asyncio.gather(*(generation.kill() for generation in self._generations))
             await self._serve_admin(None)
             await self._purging.join(None)
+            await self._keeper.close()
             self._sockets.close()
             if self._folder is not None:
                 self._folder.close()
@@ -125,6 +130,7 @@ class Supervisor:
         self._generation = await beginning
         self._announce(config)
         await self._purging.join(config.cache)
+        await self._keeper.use(text, self._path, config)
         self._watch.watch(files_of(self._path, config))
         background = (self._spawn(self._watch.run(self._file_changed)), self._spawn(self._collect_always()))
         await self._stop.wait()
@@ -157,6 +163,7 @@ class Supervisor:
                 return self._refuse([f"internal error: {type(error).__name__}: {error}"])
             self._config = config
             await self._purging.join(config.cache)
+            await self._keeper.use(text, self._path, config)
             self._last_reload_ok = True
             self._reloads.inc()
             self._watch.watch(files_of(self._path, config))
@@ -178,7 +185,8 @@ class Supervisor:
         moved = _admin_address(config) != _admin_address(before)
         admin = _listen_admin(config.admin) if moved and config.admin is not None else None
         try:
-            if config.listeners == before.listeners and config.worker_count == generation.size:
+            same = config.listeners == before.listeners and config.acme == before.acme  # listeners look into its folder
+            if same and config.worker_count == generation.size:
                 await generation.reload(text, config.drain.grace)
             else:
                 await self._replace(generation, text, config, before)
@@ -276,6 +284,11 @@ class Supervisor:
     async def purge(self, purges: list[Purge]) -> tuple[int, list[str]]:
         return await self._purging.purge(purges)
 
+    async def drain(self, pool: str, endpoint: str, *, undo: bool) -> list[str]:
+        if self._folder is None:
+            return ["the proxy is starting"]
+        return await self._draining.order(self._folder.path, pool, endpoint, undo=undo)
+
     async def _reopen(self) -> None:
         for worker, answer in await self._ask("reopen"):
             if isinstance(answer, BaseException):
@@ -331,7 +344,10 @@ def _read(path: str) -> tuple[str, Config]:
 
 
 def _addresses(config: Config) -> list[AddressValue]:
-    return [parse_address(listener.address) for listener in config.listeners]
+    """Those of connections first: datagrams take their port."""
+    addresses = [parse_address(listener.address) for listener in config.listeners]
+    speaking = [parse_address(listener.address) for listener in config.listeners if "h3" in listener.spoken]
+    return addresses + [address._replace(datagrams=True) for address in speaking]
 
 
 def _admin_address(config: Config) -> str | None:
@@ -343,7 +359,9 @@ def _listen_admin(config: AdminConfig) -> socket.socket:
 
 
 def _url(address: AddressValue, *, tls: bool) -> str:
-    return str(address) if address.path else f"{'https' if tls else 'http'}://{address}"
+    if address.path or address.datagrams:
+        return str(address)
+    return f"{'https' if tls else 'http'}://{address}"
 
 
 def _failed(lines: Iterable[str]) -> int:

@@ -28,6 +28,7 @@ from edgeproxy.config.errors import ConfigErrors
 from edgeproxy.config.load import load_text, placed
 from edgeproxy.config.schema import AccessLogConfig, Config, DiskConfig, DrainConfig
 from edgeproxy.config.snapshot import Route, Snapshot
+from edgeproxy.config.units import parse_address
 from edgeproxy.http.loops import pseudonym
 from edgeproxy.http.message import Request
 from edgeproxy.limits.region import Region
@@ -40,6 +41,7 @@ from edgeproxy.observe.redact import SENSITIVE, redactor
 from edgeproxy.observe.top import Row
 from edgeproxy.pipeline.middleware import Services
 from edgeproxy.supervisor.bus import Bus
+from edgeproxy.supervisor.draining import drain_again
 from edgeproxy.supervisor.folder import SECRET
 from edgeproxy.supervisor.heap import Heap
 from edgeproxy.supervisor.spreading import Spreading
@@ -88,7 +90,7 @@ class Worker:
         does = (
             *(self.start, self.reload, self.drain, self.reopen),
             *(self.metrics, self.pools, self.top),
-            *(self.purge, self.spellings),
+            *(self.purge, self.spellings, self.drained),
         )
         self._bus = bus = await Bus.over(bus_socket, {handler.__name__: handler for handler in does})
         serving = loop.create_task(bus.run())
@@ -121,9 +123,13 @@ class Worker:
             log = self._open_log(config.log.access)
             snapshot = self._compile(config, text, path, self._services, None)
             await activate(snapshot, None)
-            server = Server(snapshot, self._clock, self._metrics)
+            drain_again(self._folder, snapshot.pools)
+            server = Server(snapshot, self._clock, self._metrics, self._services.secret, self._folder)
             for listener in config.listeners:
                 await server.listen(socket.socket(fileno=sockets[listener.address]), listener)
+                if "h3" in listener.spoken:
+                    datagrams = parse_address(listener.address)._replace(datagrams=True)
+                    server.listen_datagrams(socket.socket(fileno=sockets[str(datagrams)]), listener)
             self._server = server
             self._configure_logs(config, log)
             self._observer.start()
@@ -143,6 +149,7 @@ class Worker:
             same_log = config.log.access == previous.config.log.access
             log = self._access_log if same_log else self._open_log(config.log.access)
             await activate(snapshot, previous, lambda new: setattr(server, "snapshot", new))
+            drain_again(self._folder, snapshot.pools)
             await self._use_tiers(services.cache, config)
             server.reload_certificates()
             self._configure_logs(config, log)
@@ -187,6 +194,11 @@ class Worker:
         return (
             {} if self._server is None else {name: pool.state() for name, pool in self._server.snapshot.pools.items()}
         )
+
+    async def drained(self, pool: str, endpoint: str, undo: bool) -> bool:
+        """Give an endpoint no new requests, or some again; whether there is one of that name."""
+        pools = {} if self._server is None else self._server.snapshot.pools
+        return pool in pools and pools[pool].drain(endpoint, undo=undo)
 
     async def top(self) -> tuple[float, list[Row]]:
         """The URLs asked for most, without what the access log masks, and over how many seconds they were counted."""

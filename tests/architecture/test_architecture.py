@@ -22,6 +22,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
     "clock": set(),
     "http": {"errors"},
+    "http2": {"errors", "http"},
+    "http3": {"errors", "http", "http2"},
+    "quic": set(),
     "config.errors": set(),
     "config.fields": {"config", "http"},
     "config.units": {"http", "errors"},
@@ -37,29 +40,39 @@ MAY_IMPORT: dict[str, set[str]] = {
     "observe": {"clock", "errors", "http", "pipeline"},
     "pipeline": {"clock", "errors", "http"},
     "routing": {"config", "errors", "http", "pipeline"},
-    "listener": {"clock", "config", "errors", "http", "observe", "pipeline", "routing"},
+    "routing.split_settings": {"config", "limits"},
+    "listener": {
+        *("certificate_store", "clock", "config", "errors", "http", "http2", "http3", "observe", "pipeline", "quic"),
+        "routing",
+    },
     "listener.opening": {"bots"},
+    "listener.quic": {"bots", "http3", "quic"},
+    "listener.challenge": {"bots", "certificate_store"},
     "cache": {"clock", "errors", "http", "observe", "pipeline", "redis"},
     "breaker": set(),
+    "certificate_store": set(),
     "redis": {"breaker", "clock", "observe"},
     "limits": {"breaker", "clock", "errors", "http", "observe", "pipeline", "redis"},
     "limits.settings": {"config", "pipeline"},
     **{
         room: {"clock", "errors", "http", "observe", "pipeline"}
-        for room in ("bots", "challenge", "feeds", "floods", "geo", "identity")
+        for room in ("bots", "challenge", "feeds", "floods", "geo", "hints", "identity")
     },
     "confined": set(),
     "tensors": set(),
     "oip": {"tensors"},
-    "features": {"http", "pipeline", "tensors"},
+    "features": {"http", "observe", "pipeline", "tensors"},
     "inference": {
-        *("breaker", "clock", "confined", "errors", "features", "http", "observe", "oip", "pipeline", "tensors"),
+        *("balance", "breaker", "clock", "confined", "errors", "features", "http", "observe", "oip", "pipeline"),
+        "tensors",
     },
     "inference.manifest": {"config", "tensors"},
-    "training": {"features", "inference", "tensors"},
+    "training": {"balance", "features", "http", "inference", "tensors"},
     "inference.rule_settings": {"config", "http"},
     **{room: {"clock", "confined", "errors", "http", "observe", "pipeline"} for room in ("compression", "images")},
-    "origin": {"clock", "config", "errors", "http", "observe", "pipeline"},
+    "balance": set(),
+    "acme": {"certificate_store", "clock", "config", "errors", "http", "observe", "pipeline", "redis"},
+    "origin": {"balance", "clock", "config", "errors", "geo", "http", "http2", "limits", "observe", "pipeline"},
 }
 
 ENGINE_LINES, STAGE_LINES, MOST_LINES = 400, 200, 600
@@ -68,16 +81,22 @@ LONGER: dict[str, str] = {}  # file: the reason why it may be longer; never beyo
 # Files without a test file of their own: the one that covers them.
 TESTED_ELSEWHERE: dict[str, str] = {
     "edgeproxy/__main__.py": "tests/unit/test_cli.py",
+    "edgeproxy/balance/ask.py": "tests/unit/balance/test_table.py",
+    "edgeproxy/balance/member.py": "tests/unit/balance/test_table.py",
     "edgeproxy/bots/agents.py": "tests/unit/middleware/test_bot_check.py",
     "edgeproxy/bots/verification.py": "tests/integration/middleware/test_crawlers.py",
     "edgeproxy/cache/region.py": "tests/integration/supervisor/test_purging.py",
     "edgeproxy/cache/source.py": "tests/unit/cache/test_disk.py",
     "edgeproxy/commands/measuring.py": "tests/integration/commands/test_models.py",
     "edgeproxy/commands/model_files.py": "tests/integration/commands/test_models.py",
+    "edgeproxy/config/connections.py": "tests/unit/config/test_golden.py",
     "edgeproxy/config/reference.py": "tests/unit/config/test_files.py",
+    "edgeproxy/config/regions.py": "tests/unit/config/test_golden.py",
+    "edgeproxy/config/pools.py": "tests/unit/config/test_golden.py",
     "edgeproxy/config/schema.py": "tests/unit/config/test_golden.py",
     "edgeproxy/config/section.py": "tests/unit/config/test_golden.py",
     "edgeproxy/config/snapshot.py": "tests/unit/config/test_compile.py",
+    "edgeproxy/config/tls.py": "tests/unit/config/test_golden.py",
     "edgeproxy/config/trial.py": "tests/unit/test_cli.py",
     "edgeproxy/demo/__main__.py": "tests/integration/demo/test_site.py",
     "edgeproxy/inference/fallback.py": "tests/integration/inference/test_service.py",
@@ -86,6 +105,27 @@ TESTED_ELSEWHERE: dict[str, str] = {
     "edgeproxy/limits/gate.py": "tests/unit/middleware/test_rate_limit.py",
     "edgeproxy/limits/limiter.py": "tests/unit/limits/test_build.py",
     "edgeproxy/limits/settings.py": "tests/unit/middleware/test_rate_limit.py",
+    "edgeproxy/http2/errors.py": "tests/unit/http2/test_receiver.py",
+    "edgeproxy/http2/events.py": "tests/unit/http2/test_receiver.py",
+    "edgeproxy/http2/settings.py": "tests/unit/http2/test_receiver.py",
+    "edgeproxy/http2/state.py": "tests/unit/http2/test_connection.py",
+    "edgeproxy/http2/streams.py": "tests/unit/http2/test_connection.py",
+    "edgeproxy/config/http3.py": "tests/unit/config/test_golden.py",
+    "edgeproxy/config/protocols.py": "tests/unit/config/test_golden.py",
+    "edgeproxy/http3/codes.py": "tests/unit/http3/test_control.py",
+    "edgeproxy/http3/events.py": "tests/unit/http3/test_connection.py",
+    "edgeproxy/http3/static_table.py": "tests/unit/http3/test_qpack.py",
+    "edgeproxy/listener/http3.py": "tests/integration/wire/test_http3.py",
+    "edgeproxy/listener/http3_heads.py": "tests/integration/wire/test_http3.py",
+    "edgeproxy/listener/http3_stream.py": "tests/integration/wire/test_http3.py",
+    "edgeproxy/listener/quic.py": "tests/integration/wire/test_quic.py",
+    "edgeproxy/listener/quic_certificates.py": "tests/integration/wire/test_quic.py",
+    "edgeproxy/listener/quic_client.py": "tests/integration/wire/test_quic.py",
+    "edgeproxy/listener/alpn.py": "tests/integration/wire/test_http2.py",
+    "edgeproxy/listener/client.py": "tests/integration/wire/test_limits.py",
+    "edgeproxy/listener/http2.py": "tests/integration/wire/test_http2.py",
+    "edgeproxy/listener/http2_stream.py": "tests/integration/wire/test_http2.py",
+    "edgeproxy/listener/sink.py": "tests/integration/wire/test_http2.py",
     "edgeproxy/listener/answer_body.py": "tests/integration/wire/test_http1.py",
     "edgeproxy/listener/client_body.py": "tests/integration/wire/test_http1.py",
     "edgeproxy/listener/flow.py": "tests/integration/wire/test_streams.py",
@@ -93,17 +133,26 @@ TESTED_ELSEWHERE: dict[str, str] = {
     "edgeproxy/listener/opening.py": "tests/integration/wire/test_ja4.py",
     "edgeproxy/listener/requests.py": "tests/integration/wire/test_http1.py",
     "edgeproxy/listener/server.py": "tests/integration/wire/test_limits.py",
+    "edgeproxy/listener/entrance.py": "tests/integration/wire/test_ja4.py",
+    "edgeproxy/listener/handshake.py": "tests/integration/wire/test_tls.py",
     "edgeproxy/listener/tls.py": "tests/integration/wire/test_tls.py",
     "edgeproxy/listener/tunnel.py": "tests/integration/wire/test_streams.py",
+    "edgeproxy/origin/figures.py": "tests/integration/origin/test_pool.py",
+    "edgeproxy/origin/http2_shared.py": "tests/integration/origin/test_http2.py",
+    "edgeproxy/origin/http2_stream.py": "tests/integration/origin/test_http2.py",
+    "edgeproxy/origin/idle.py": "tests/integration/origin/test_endpoint.py",
+    "edgeproxy/origin/tries.py": "tests/integration/origin/test_pool.py",
+    "edgeproxy/origin/way.py": "tests/integration/origin/test_client.py",
     "edgeproxy/pipeline/callers.py": "tests/unit/middleware/test_client_address.py",
     "edgeproxy/pipeline/improvement.py": "tests/unit/cache/test_improve.py",
     "edgeproxy/pipeline/middleware.py": "tests/unit/pipeline/test_chain.py",
     "edgeproxy/pipeline/seal.py": "tests/unit/middleware/test_security_headers.py",
+    "edgeproxy/routing/split_settings.py": "tests/unit/middleware/test_split.py",
     "edgeproxy/simulate/connection.py": "tests/integration/simulate/test_run.py",
     "edgeproxy/simulate/good.py": "tests/integration/simulate/test_run.py",
     **{
         f"edgeproxy/training/{module}.py": "tests/unit/models/test_shipped.py"
-        for module in ("graph", "mobilenet", "sources", "texts")
+        for module in ("graph", "heads", "mobilenet", "sources", "texts")
     },
 }
 
@@ -237,6 +286,13 @@ def test_heavy_libraries_wait_until_they_are_needed() -> None:
     code = (
         "import sys, edgeproxy.cli; print(*{'onnxruntime', 'numpy', 'PIL', 'redis', 'cryptography'} & set(sys.modules))"
     )
+    assert run(code).split() == []
+
+
+def test_what_runs_models_is_loaded_by_none_who_only_reads_their_settings() -> None:
+    """The supervisor, which knows every stage's settings."""
+    stages = "import sys, middleware.inference, middleware.predict"
+    code = f"{stages}; print(*{{'onnxruntime', 'numpy', 'simdjson'}} & set(sys.modules))"
     assert run(code).split() == []
 
 

@@ -14,7 +14,8 @@ import middleware
 from edgeproxy.cache import answer, directives
 from edgeproxy.cache.entry import SAID
 from edgeproxy.errors import EdgeError
-from edgeproxy.http import dates, headers, message, negotiate, target
+from edgeproxy.http import dates, headers, message, negotiate, pseudo, target
+from edgeproxy.http2 import hpack
 from edgeproxy.listener import heads
 
 LONG = b"x" * 30_000
@@ -28,7 +29,9 @@ ASKED_BY_OTHERS: dict[str, Callable[[bytes], object]] = {
     "edgeproxy.http.negotiate._weights_normalized": lambda value: negotiate.normalize_weights(b"en, " + value),
 }
 ASKED_BY_US = {
+    "edgeproxy.balance.hashing.points": "addresses of endpoints, which operators and their DNS name",
     "edgeproxy.config.stages.discover": "no arguments",
+    "edgeproxy.geo.coordinates._countries": "no arguments",
     "edgeproxy.http.dates._format": "whole seconds",
     "edgeproxy.inference.protobuf._run": "tags of known lists, fewer than 128",
     "edgeproxy.observe.analytics.cache_label": "verdicts, which are our own words",
@@ -99,3 +102,32 @@ def test_what_hits_say_is_remembered_up_to_a_number() -> None:
         answer._stamp(SAID, answer.HIT, age)
         answer._stamp(b"other; " + SAID, answer.HIT, age)
     assert 0 < len(answer._stamps[answer.HIT]) <= answer.STAMPS_KEPT
+
+
+def test_field_lines_and_targets_are_remembered_up_to_a_number_and_no_long_ones() -> None:
+    head = [(b":method", b"GET"), (b":scheme", b"https"), (b":authority", b"a.example")]
+    for number in range(pseudo.PAIRS_KEPT + 10):
+        pseudo.request([*head, (b":path", b"/%d" % number), (b"x-a", b"%d" % number)], b"2", b"https")
+    pseudo.request([*head, (b":path", b"/" + LONG), (b"x-a", LONG)], b"2", b"https")
+    assert 0 < len(pseudo._plain) <= pseudo.PAIRS_KEPT
+    assert 0 < len(pseudo._targets) <= pseudo.TARGETS_KEPT
+    assert max(len(name) + len(value) for name, value in pseudo._plain) <= pseudo.PAIR_LONGEST
+    assert max(map(len, pseudo._targets)) <= pseudo.TARGET_LONGEST
+
+
+def test_what_hpack_says_and_reads_is_remembered_up_to_a_number_and_no_long_ones() -> None:
+    decoder = hpack.Decoder(hpack.TABLE, 1 << 20)
+    for number in range(hpack.TEXTS_KEPT + 10):
+        decoder.decode(hpack.packed(b"x-%d" % number, b"value-%d" % number))
+    decoder.decode(hpack.packed(LONG, LONG))
+    for block in range(2 * hpack.BLOCKS_KEPT):
+        decoder.decode(bytes((0x82 + block % 60, 0x82 + block // 60 % 60, 0x82)))
+    decoder.decode(b"\x82" * (hpack.BLOCK_LONGEST + 1))
+    assert 0 < len(hpack._texts) <= hpack.TEXTS_KEPT
+    assert 0 < len(hpack._lines) <= hpack.LINES_KEPT
+    assert 0 < len(hpack._prefixes) <= hpack.PREFIXES_KEPT
+    assert 0 < len(decoder._blocks) <= hpack.BLOCKS_KEPT
+    assert max(map(len, hpack._texts)) <= hpack.TEXT_LONGEST
+    assert max(len(name) + len(value) for name, value in hpack._lines) <= hpack.LINE_LONGEST
+    assert max(map(len, hpack._prefixes)) <= hpack.LINE_LONGEST
+    assert max(map(len, decoder._blocks)) <= hpack.BLOCK_LONGEST

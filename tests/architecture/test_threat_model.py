@@ -33,7 +33,8 @@ def test_there_are_threats_in_every_subsystem() -> None:
     subsystems = {number(threat).split("-")[1] for threat in THREATS}
     assert subsystems == {
         *("LST", "RTE", "ADR", "STG", "JWT", "CRD", "SIG", "LIM", "BOT", "CHL", "GEO", "FLD"),
-        *("CCH", "CMP", "IMG", "INF", "ORG", "CFG", "SUP", "OBS", "DEM"),
+        *("CCH", "CMP", "IMG", "INF", "SPL", "ORG", "CFG", "SUP", "OBS", "DEM"),
+        *("H2", "H3", "TLS", "ACM", "HNT"),
     }
     assert len({number(threat) for threat in THREATS}) == len(THREATS)
 

@@ -13,17 +13,16 @@ from pathlib import Path
 from tests.benchmarks import heads, peers, proc, profiling, report, stages
 from tests.benchmarks.errors import BenchmarkError
 from tests.benchmarks.rows import ROWS, Row
-from tests.benchmarks.session import HEADS, Session
+from tests.benchmarks.session import HEADS, Session, work_parent
 
 DOCS = Path(__file__).parents[2] / "docs"
 COMMAND = "python -m tests.benchmarks"
-WORK_BYTES = 2 << 30
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The exit status: 0 measured, 1 a figure could not be had."""
     options = _options(arguments)
-    work = Path(tempfile.mkdtemp(prefix="edgeproxy-bench-", dir=_work_parent()))
+    work = Path(tempfile.mkdtemp(prefix="edgeproxy-bench-", dir=work_parent()))
     try:
         peers.ensure()
         if os.cpu_count() == 1:
@@ -38,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             outcomes.append(session.run(row))
         print(report.table([report.entry(outcome) for outcome in outcomes]))
         if options.row and options.write:
-            report.replace(options.output, outcomes)
+            report.replace(options.output, [report.entry(outcome) for outcome in outcomes])
         elif not options.row:
             _say("what the stages cost a hit")
             costs = stages.run(work)
@@ -90,12 +89,6 @@ def _conditions(options: argparse.Namespace) -> report.Conditions:
         seconds=options.seconds,
         head_bytes=round(sum(map(len, sample)) / len(sample)),
     )
-
-
-def _work_parent() -> str | None:
-    """A tmpfs where there is room, so that no disk is measured."""
-    memory = Path("/dev/shm")
-    return str(memory) if memory.is_dir() and shutil.disk_usage(memory).free > WORK_BYTES else None
 
 
 def _say(text: str) -> None:

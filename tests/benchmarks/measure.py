@@ -15,11 +15,11 @@ LOG_SECONDS = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """What a run has to show. ``size``: bytes of body in every answer."""
+    """What a run has to show. ``size``: bytes of body in every answer; ``under_way``: requests at once."""
 
     size: int
     cached: bool
-    connections: int
+    under_way: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ def measure(server: Server, origin: OriginServer, work: load.Load, expected: Exp
     resident = server.memory_kib("VmRSS")
     fetched = origin.requests()
     before = server.cpu_seconds()
-    result = load.run(server.port, work, seconds)
+    result = work.run(server, seconds)
     logged = await_log(server, result.requests)
     after = server.cpu_seconds()
     fetched = origin.requests() - fetched - 1  # the second question itself
@@ -74,10 +74,10 @@ def problems(sample: Sample, *, logged: int, fetched: int, expected: Expected) -
     """Why a sample does not count; empty when it does.
 
     ``logged``: lines in the server's access log; ``fetched``: requests the origin saw. Both may exceed what the load
-    generator counted by what was under way at its end, at most one a connection.
+    generator counted by what was under way at its end.
     """
     found = []
-    most = sample.requests + expected.connections
+    most = sample.requests + expected.under_way
     if not sample.requests <= logged <= most:
         found.append(f"answered {sample.requests} requests but logged {logged}")
     if expected.cached and fetched:

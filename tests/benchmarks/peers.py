@@ -6,19 +6,20 @@ import os
 import re
 import shutil
 import subprocess
+from collections.abc import Collection, Mapping
 
 from tests.benchmarks.errors import BenchmarkError
 
 # Package → the command it is wanted for.
 PACKAGES = {"nginx": "nginx", "varnish": "varnishd", "wrk": "wrk", "util-linux": "taskset"}
-_VERSION_OPTION = {"nginx": "-v", "varnishd": "-V", "wrk": "-v"}
-_VERSION = re.compile(r"(?:nginx/|varnish-|wrk (?:debian/)?)(\d[\w.]*)")
+_VERSION_OPTION = {"nginx": "-v", "varnishd": "-V", "wrk": "-v", "haproxy": "-v"}
+_VERSION = re.compile(r"(?:nginx/|varnish-|wrk (?:debian/)?|HAProxy version )(\d[\w.]*)")
 _PATH = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
 
 
-def ensure() -> None:
+def ensure(packages: Mapping[str, str] = PACKAGES) -> None:
     """Install what is missing with apt. Raises BenchmarkError with the command to run where that is not allowed."""
-    missing = [package for package, command in PACKAGES.items() if shutil.which(command, path=_PATH) is None]
+    missing = [package for package, command in packages.items() if shutil.which(command, path=_PATH) is None]
     if not missing:
         return
     install = ["apt-get", "install", "-y", "--no-install-recommends", *missing]
@@ -32,9 +33,10 @@ def ensure() -> None:
             raise BenchmarkError(f"{' '.join(command)} failed:\n{done.stderr[-2000:]}")
 
 
-def versions() -> dict[str, str]:
+def versions(commands: Collection[str] = tuple(PACKAGES.values())) -> dict[str, str]:
     """Command → version, as each says itself."""
-    return {command: parse_version(_ask(command, option)) for command, option in _VERSION_OPTION.items()}
+    options = {command: option for command, option in _VERSION_OPTION.items() if command in commands}
+    return {command: parse_version(_ask(command, option)) for command, option in options.items()}
 
 
 def parse_version(text: str) -> str:

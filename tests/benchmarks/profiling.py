@@ -27,7 +27,7 @@ def profile(server: Server, work: load.Load, seconds: float, output: Path) -> st
     sampler = subprocess.Popen(
         run.command(path, pid, seconds, output), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
     )
-    load.run(server.port, work, seconds + 1)
+    work.run(server, seconds + 1)
     _, said = sampler.communicate(timeout=60)
     if sampler.returncode:
         raise BenchmarkError(f"{name} failed: {said[-1000:]}")
@@ -99,6 +99,6 @@ def _busiest(server: Server, work: load.Load) -> int:
         return {stat.pid: stat.ticks for process in server.processes.values() for stat in proc.tree(stats, process.pid)}
 
     before = ticks()
-    load.run(server.port, work, 1)
+    work.run(server, 1)
     after = ticks()
     return max(after, key=lambda pid: after[pid] - before.get(pid, 0))

@@ -19,8 +19,10 @@ PAGE = Path(__file__).with_name("page.md")
 JSON_NAME = "benchmarks.json"
 MARKDOWN_NAME = "benchmarks.md"
 # How the keys of the rows begin that other commands measure: tests.benchmarks.images and tests.benchmarks.inference.
-IMAGES, INFERENCE = "images-", "inference-"
+IMAGES, INFERENCE, BUDGETS = "images-", "inference-", "budget-"
+_OTHERS = (IMAGES, INFERENCE, BUDGETS)
 BEGIN, END = "<!-- benchmarks -->", "<!-- /benchmarks -->"
+BUDGETS_BEGIN, BUDGETS_END = "<!-- budgets -->", "<!-- /budgets -->"
 _COLUMNS = (
     "work",
     "peer",
@@ -101,16 +103,39 @@ def summary(entries: Sequence[Mapping[str, object]]) -> str:
     return "\n".join(lines)
 
 
+def budgets(entries: Sequence[Mapping[str, object]]) -> str:
+    """The table of what is held against a budget."""
+    head = "| work | unit | ours | budget | **ratio** (min to max; rounds) | must | reached | beside it |"
+    lines = (
+        f"| {e['name']} | {e['unit']} | {e['ours']:,} | {e['peer_value']:g} "
+        f"| **{e['ratio']}** ({e['ratio_min']} to {e['ratio_max']}; {e['pairs']}) | ≤ {e['must']:g} "
+        f"| {e['reached']} | {e['detail']} |"
+        for e in entries
+    )
+    return "\n".join((head, "|" + "---|" * 8, *lines))
+
+
 def fill(page: Path, entries: Sequence[Mapping[str, object]]) -> None:
     """Put the summary between the marks in ``page``."""
-    before, begin, rest = page.read_text().partition(BEGIN)
-    _, end, after = rest.partition(END)
+    _between(page, BEGIN, END, summary(entries))
+
+
+def _between(page: Path, mark: str, last: str, text: str) -> bool:
+    """Put a text between two marks of a page. Whether they are there."""
+    before, begin, rest = page.read_text().partition(mark)
+    _, end, after = rest.partition(last)
     if begin and end:
-        page.write_text(f"{before}{begin}\n{summary(entries)}\n{end}{after}")
+        page.write_text(f"{before}{begin}\n{text}\n{end}{after}")
+    return bool(begin and end)
 
 
-def markdown(entries: Sequence[Mapping[str, object]], costs: Sequence[Cost], conditions: Conditions) -> str:
-    """The whole page."""
+def markdown(
+    entries: Sequence[Mapping[str, object]],
+    costs: Sequence[Cost],
+    conditions: Conditions,
+    others: Sequence[Mapping[str, object]] = (),
+) -> str:
+    """The whole page. ``others``: rows of other commands, of which those of budgets stand on it."""
     c = conditions
     stream = [e for e in entries if e["key"] == "stream"]
     memory = "".join(
@@ -125,6 +150,7 @@ def markdown(entries: Sequence[Mapping[str, object]], costs: Sequence[Cost], con
         seconds=c.seconds,
         table=table(entries),
         stages=stages.table(costs),
+        budgets=budgets([row for row in others if str(row["key"]).startswith(BUDGETS)]),
         repeats=stages.REPEATS,
         memory=memory,
         heads=f"{HEADS:,}",
@@ -138,32 +164,35 @@ def markdown(entries: Sequence[Mapping[str, object]], costs: Sequence[Cost], con
 def write(folder: Path, outcomes: Sequence[Outcome], costs: Sequence[Cost], conditions: Conditions) -> None:
     """Both files, into ``folder``."""
     entries = [entry(outcome) for outcome in outcomes]
+    others = _rows_of_others(folder / JSON_NAME)
     document = {
         "command": conditions.command,
         "machine": dict(conditions.machine),
         "versions": dict(conditions.versions),
         "pairs": conditions.pairs,
         "seconds": conditions.seconds,
-        "rows": [*entries, *(cost.entry() for cost in costs), *_rows_of_others(folder / JSON_NAME)],
+        "rows": [*entries, *(cost.entry() for cost in costs), *others],
     }
     folder.mkdir(parents=True, exist_ok=True)
     (folder / JSON_NAME).write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n")
-    (folder / MARKDOWN_NAME).write_text(markdown(entries, costs, conditions))
+    (folder / MARKDOWN_NAME).write_text(markdown(entries, costs, conditions, others))
     if (folder.parent / "README.md").is_file():
         fill(folder.parent / "README.md", entries)
 
 
-def replace(folder: Path, outcomes: Sequence[Outcome]) -> None:
-    """Put rows that were measured anew in the place of the earlier ones, in both files and the README. Raises
-    BenchmarkError where there is no report that has them."""
+def replace(folder: Path, entries: Sequence[Mapping[str, object]]) -> None:
+    """Put rows that were measured anew in the place of the earlier ones, or behind the others, in both files and the
+    README. Raises BenchmarkError where there is no report."""
     file, page = folder / JSON_NAME, folder / MARKDOWN_NAME
-    fresh = {outcome.row.key: entry(outcome) for outcome in outcomes}
-    document = json.loads(file.read_text()) if file.exists() else {"rows": []}
-    if not page.exists() or fresh.keys() - {row.get("key") for row in document["rows"]}:
-        raise BenchmarkError(f"{folder} has no report with these rows; the whole benchmark writes one")
-    document["rows"] = [fresh.get(row.get("key"), row) for row in document["rows"]]
+    if not page.exists() or not file.exists():
+        raise BenchmarkError(f"{folder} has no report; the whole benchmark writes one")
+    document = json.loads(file.read_text())
+    fresh = {row["key"]: row for row in entries}
+    rows = [fresh.pop(row.get("key"), row) for row in document["rows"]]
+    behind = max([place for place, row in enumerate(rows) if _stands_in_table(row)], default=-1) + 1
+    document["rows"] = [*rows[:behind], *fresh.values(), *rows[behind:]]
     file.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n")
-    entries = [row for row in document["rows"] if "aim" in row and not row["key"].startswith((IMAGES, INFERENCE))]
+    entries = [row for row in document["rows"] if _stands_in_table(row)]
     text = page.read_text()
     begin = text.index(f"| {_COLUMNS[0]} |")
     end = text.index("\n\n", begin)
@@ -172,7 +201,25 @@ def replace(folder: Path, outcomes: Sequence[Outcome]) -> None:
         fill(folder.parent / "README.md", entries)
 
 
+def _stands_in_table(row: Mapping[str, object]) -> bool:
+    return "aim" in row and not str(row["key"]).startswith(_OTHERS)
+
+
+def put(folder: Path, prefix: str, rows: Sequence[Mapping[str, object]]) -> None:
+    """Put another command's rows in the place of those whose keys begin so; budgets on the page too. Raises
+    BenchmarkError where there is no report, or its page has no place for them."""
+    file, page = folder / JSON_NAME, folder / MARKDOWN_NAME
+    if not file.exists():
+        raise BenchmarkError(f"{folder} has no report; the whole benchmark writes one")
+    if prefix == BUDGETS and not (page.exists() and _between(page, BUDGETS_BEGIN, BUDGETS_END, budgets(rows))):
+        raise BenchmarkError(f"{page} has no place for budgets; the whole benchmark makes one")
+    document = json.loads(file.read_text())
+    kept = [row for row in document["rows"] if not str(row.get("key", "")).startswith(prefix)]
+    document["rows"] = [*kept, *rows]
+    file.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n")
+
+
 def _rows_of_others(file: Path) -> list[dict[str, object]]:
     """What another command has put there stays."""
     rows = json.loads(file.read_text())["rows"] if file.exists() else []
-    return [row for row in rows if str(row.get("key", "")).startswith((IMAGES, INFERENCE))]
+    return [row for row in rows if str(row.get("key", "")).startswith(_OTHERS)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from tests.benchmarks.load import HandshakeLoad, Http2Load, Load
 from tests.benchmarks.measure import Sample
 from tests.benchmarks.servers import (
     Edgeproxy,
@@ -12,7 +13,9 @@ from tests.benchmarks.servers import (
     EdgeproxyDisk,
     EdgeproxyPictures,
     EdgeproxyPlain,
+    EdgeproxyTls,
     Nginx,
+    NginxTls,
     Server,
     Varnish,
 )
@@ -50,7 +53,8 @@ class Row:
 
     ``prefix`` is the origin's location asked, ``size`` the body there in bytes. ``cached``: every request must be a hit
     (the origin sees none), otherwise every one a miss (the origin sees all). ``twin``: the peer is asked there instead,
-    for a body of as many bytes as ours has kept in the end, which the origin has in that form.
+    for a body of as many bytes as ours has kept in the end, which the origin has in that form. ``streams``: requests at
+    once on each connection.
     """
 
     key: str
@@ -68,12 +72,15 @@ class Row:
     connections: int = 64
     workers: int = 1
     twin: str = ""
+    load: type[Load] = Load
+    streams: int = 1
 
 
 KIB = 1024
 NGINX = Peer("nginx proxy_cache", Nginx)
 NGINX_DISK = Peer("nginx proxy_cache, on the same disk", Nginx)
 NGINX_PASS = Peer("nginx proxy_pass", Nginx)
+NGINX_HTTP2 = Peer("nginx, HTTP/2 + TLS", NginxTls)
 VARNISH = Peer("Varnish, varnishncsa counted", Varnish)
 VARNISHD = Peer("Varnish, varnishncsa not counted", Varnish, parts=("varnishd",))
 ONE_WORKER = Peer("edgeproxy, one worker", Edgeproxy)
@@ -101,6 +108,43 @@ ROWS: tuple[Row, ...] = (
         cached=False,
         urls=1,
         connections=2,
+    ),
+    Row(
+        "http2-1k",
+        "HTTP/2 + TLS, L1 hit, 1 KiB",
+        NGINX_HTTP2,
+        "/1k/",
+        KIB,
+        Target(1.3, 1.0),
+        ours=EdgeproxyTls,
+        load=Http2Load,
+        streams=8,
+    ),
+    Row(
+        "http2-10m",
+        "HTTP/2 + TLS, L1 hit, 10 MB",
+        NGINX_HTTP2,
+        "/10m/",
+        10_000_000,
+        Target(1.0, 0.8),
+        unit="CPU µs a MiB",
+        value=cpu_per_mib,
+        ours=EdgeproxyTls,
+        load=Http2Load,
+        urls=4,
+        connections=16,
+    ),
+    Row(
+        "handshakes",
+        "new TLS connections, a hit on each, 1 KiB",
+        NGINX_HTTP2,
+        "/1k/",
+        KIB,
+        Target(1.5, 1.0),
+        unit="CPU µs a connection",
+        ours=EdgeproxyTls,
+        load=HandshakeLoad,
+        urls=1,
     ),
     Row(
         "two-workers",

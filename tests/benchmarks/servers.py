@@ -20,6 +20,8 @@ from typing import ClassVar, Self
 
 from tests.benchmarks import proc
 from tests.benchmarks.errors import BenchmarkError
+from tests.benchmarks.heads import HOST
+from tests.support.certificates import Authority
 
 CONFIGS = Path(__file__).with_name("configs")
 SERVER_CORE = "0"
@@ -66,6 +68,7 @@ class Server:
         self.workers = workers
         self.core = core
         self.port = free_port()
+        self.tls_port = free_port()
         self.log = work / f"{self.name}-{workers}-access.log"
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
 
@@ -85,6 +88,7 @@ class Server:
             "workers": self.workers,
             "log": self.log,
             "user_line": "user root;" if os.geteuid() == 0 else "",
+            "tls_listener": "",
         }
 
     @staticmethod
@@ -243,6 +247,17 @@ class EdgeproxyPlain(Edgeproxy):
         return super().values() | {"images": "{auto: true, extensions: [jpg]}"}
 
 
+class EdgeproxyTls(Edgeproxy):
+    """The same with a second listener, as it comes: TLS 1.3, HTTP/2."""
+
+    name = "edgeproxy-tls"
+
+    def values(self) -> dict[str, object]:
+        pair = f'certificate: "{self.work}/tls.pem", key: "{self.work}/tls.key"'
+        listener = f'{{address: "127.0.0.1:{self.tls_port}", tls: {{certificates: [{{{pair}}}]}}}}'
+        return super().values() | {"tls_listener": f"  - {listener}"}
+
+
 class Nginx(Server):
     """nginx: a master, the workers, the cache manager."""
 
@@ -250,11 +265,26 @@ class Nginx(Server):
     config = "nginx.conf"
 
     def commands(self, config: Path) -> dict[str, list[str]]:
-        return {self.name: [_binary("nginx"), "-p", str(self.work), "-c", str(config)]}
+        return {self.name: [binary("nginx"), "-p", str(self.work), "-c", str(config)]}
 
     @staticmethod
     def verdict(fields: Mapping[str, str]) -> str:
         return "hit" if fields.get("x-cache-status") == "HIT" else "miss"
+
+
+class NginxTls(Nginx):
+    """The same with a second listener: TLS 1.3, HTTP/2."""
+
+    name = "nginx-tls"
+
+    def values(self) -> dict[str, object]:
+        lines = (
+            f"listen 127.0.0.1:{self.tls_port} ssl http2 backlog=4096 reuseport",
+            f"ssl_certificate {self.work}/tls.pem",
+            f"ssl_certificate_key {self.work}/tls.key",
+            "ssl_protocols TLSv1.3",
+        )
+        return super().values() | {"tls_listener": "".join([f"{line};\n        " for line in lines])}
 
 
 class Varnish(Server):
@@ -267,11 +297,11 @@ class Varnish(Server):
         state = self.work / "varnish-state"
         return {
             "varnishd": [
-                _binary("varnishd"), "-F", "-j", "none", "-n", str(state), "-f", str(config),
+                binary("varnishd"), "-F", "-j", "none", "-n", str(state), "-f", str(config),
                 "-a", f"127.0.0.1:{self.port}", "-T", "none", "-s", "malloc,256m",
                 "-p", "thread_pools=1", "-p", "timeout_idle=300", "-p", f"vsl_space={VSL_SPACE}",
             ],
-            "varnishncsa": [_binary("varnishncsa"), "-n", str(state), "-a", "-w", str(self.log), "-t", "10"],
+            "varnishncsa": [binary("varnishncsa"), "-n", str(state), "-a", "-w", str(self.log), "-t", "10"],
         }  # fmt: skip
 
     @staticmethod
@@ -291,7 +321,7 @@ class OriginServer(Server):
         self.body_1k = body_1k
 
     def commands(self, config: Path) -> dict[str, list[str]]:
-        return {self.name: [_binary("nginx"), "-p", str(self.work), "-c", str(config)]}
+        return {self.name: [binary("nginx"), "-p", str(self.work), "-c", str(config)]}
 
     def values(self) -> dict[str, object]:
         return super().values() | {"etag": ETAG, "body_1k": self.body_1k.decode("ascii")}
@@ -301,12 +331,18 @@ class OriginServer(Server):
         return int(self.get("/requests").body.split(b"\n")[2].split()[2])
 
 
+def certificate(work: Path) -> None:
+    """A certificate with an ECDSA key for all servers: tls.pem and tls.key."""
+    Authority(work).issue(HOST, file="tls")
+
+
 def _said(fields: Mapping[str, str]) -> list[str]:
     """What edgeproxy says of its cache: one cache, one member (RFC 9211 §2), ``edgeproxy; hit; ttl=300``."""
     return [part.strip() for part in fields.get("cache-status", "").split(";")][1:]
 
 
-def _binary(name: str) -> str:
+def binary(name: str) -> str:
+    """Where a command is. Raises BenchmarkError."""
     found = shutil.which(name, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
     if found is None:
         raise BenchmarkError(f"{name} is not installed")

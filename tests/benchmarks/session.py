@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import contextlib
 import random
+import shutil
 import string
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.benchmarks import heads, load
+from tests.benchmarks import heads
 from tests.benchmarks.errors import BenchmarkError
 from tests.benchmarks.load import Load
 from tests.benchmarks.measure import Expected, Sample, await_log, measure
 from tests.benchmarks.rows import Row
-from tests.benchmarks.servers import ETAG, EdgeproxyBetter, OriginServer, Server
+from tests.benchmarks.servers import ETAG, EdgeproxyBetter, OriginServer, Server, certificate
 from tests.benchmarks.stats import Ratio
 from tests.support import pictures
 
 HEADS = 8192
+WORK_BYTES = 2 << 30
 WARM_SECONDS = 1.0  # times the workers squared: each of them has to meet every URL by chance
 WARM_RUNS = 10
 SETTLE_SECONDS = 120.0  # for the better copies of a row's answers
@@ -42,6 +44,7 @@ class Session:
 
     def __init__(self, work: Path, *, pairs: int, seconds: float, say: Callable[[str], None]) -> None:
         self.work = work
+        certificate(work)
         self.pairs = pairs
         self.seconds = seconds
         self.say = say
@@ -54,6 +57,7 @@ class Session:
         root.mkdir()
         (root / "1k.webp").write_bytes(body_1k)
         (root / "16k.webp").write_bytes(_body(16 * 1024))
+        (root / "10m.webp").write_bytes(_body(1_000_000) * 10)
         (root / "page.html").write_bytes(_page(32 * 1024))
         (root / "photo.jpg").write_bytes(pictures.encode(pictures.photo(480, 320), quality=88))
         with (root / "100m.webp").open("wb") as file:
@@ -63,17 +67,21 @@ class Session:
 
     def run(self, row: Row) -> Outcome:
         """Measure a row. Raises BenchmarkError when a figure cannot be trusted; nothing is left out."""
+        with self.servers(row) as (ours, peer):
+            return self.compare(row, ours, peer)
+
+    def compare(self, row: Row, our_server: Server, peer_server: Server) -> Outcome:
+        """The same with servers that run."""
         ours, peer = [], []
-        with self.servers(row) as (our_server, peer_server):
-            size = self.settle(our_server, row)
-            expected = Expected(size=size, cached=row.cached, connections=row.connections)
-            our_work = self.warm(our_server, row, size)
-            peer_work = self.warm(peer_server, row, size, row.twin)
-            for pair in range(self.pairs):
-                ours.append(measure(our_server, self.origin, our_work, expected, self.seconds))
-                peer.append(measure(peer_server, self.origin, peer_work, expected, self.seconds))
-                a, b = row.value(ours[-1], ()), row.value(peer[-1], row.peer.parts)
-                self.say(f"  {row.key} {pair + 1}/{self.pairs}: {a:.2f} against {b:.2f}, ratio {a / b:.3f}")
+        size = self.settle(our_server, row)
+        expected = Expected(size=size, cached=row.cached, under_way=row.connections * row.streams)
+        our_work = self.warm(our_server, row, size)
+        peer_work = self.warm(peer_server, row, size, row.twin)
+        for pair in range(self.pairs):
+            ours.append(measure(our_server, self.origin, our_work, expected, self.seconds))
+            peer.append(measure(peer_server, self.origin, peer_work, expected, self.seconds))
+            a, b = row.value(ours[-1], ()), row.value(peer[-1], row.peer.parts)
+            self.say(f"  {row.key} {pair + 1}/{self.pairs}: {a:.2f} against {b:.2f}, ratio {a / b:.3f}")
         ratio = Ratio.of([row.value(s, ()) for s in ours], [row.value(s, row.peer.parts) for s in peer])
         return Outcome(row, ratio, tuple(ours), tuple(peer))
 
@@ -97,7 +105,7 @@ class Session:
         path = self.work / f"{row.key}{prefix.replace('/', '-')}.heads"
         etag = f'"{ETAG}"' if row.conditional else ""
         heads.write(path, heads.heads(heads.urls(prefix, row.urls), HEADS, etag=etag))
-        return Load(path, row.connections)
+        return row.load(path, row.connections, row.streams)
 
     def settle(self, server: Server, row: Row) -> int:
         """The bytes of body that answers have. Those with better copies are asked for until no more are made; then the
@@ -130,7 +138,7 @@ class Session:
         answered = 0
         for _ in range(WARM_RUNS):
             fetched = self.origin.requests()
-            answered += load.run(server.port, work, WARM_SECONDS * server.workers**2).requests
+            answered += work.run(server, WARM_SECONDS * server.workers**2).requests
             if not row.cached or self.origin.requests() == fetched + 1:
                 break
         else:
@@ -145,6 +153,12 @@ class Session:
             raise BenchmarkError(f"{server.name} answered {prefix} with {got}, not {wanted} (status, bytes, cache)")
         await_log(server, answered)  # a line kept back would be counted as the first measurement's
         return work
+
+
+def work_parent() -> str | None:
+    """A tmpfs where there is room, so that no disk is measured; None if there is none."""
+    memory = Path("/dev/shm")
+    return str(memory) if memory.is_dir() and shutil.disk_usage(memory).free > WORK_BYTES else None
 
 
 _FIELDS = {

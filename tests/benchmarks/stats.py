@@ -1,7 +1,8 @@
-"""From interleaved pairs to one figure: medians, and the ratio with its spread."""
+"""From interleaved pairs to one figure: medians, and the ratio with its spread. Quantiles of many values."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
@@ -45,3 +46,10 @@ class Target:
         if sign * ratio <= sign * self.aim:
             return "aim"
         return "must" if sign * ratio <= sign * self.must else "no"
+
+
+def quantile(values: Sequence[float], q: float) -> float:
+    """The smallest value that so large a share of all does not exceed: nearest rank. Raises ValueError for none."""
+    if not values:
+        raise ValueError("no values have no quantile")
+    return sorted(values)[max(0, math.ceil(q * len(values)) - 1)]

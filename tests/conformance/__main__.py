@@ -1,10 +1,12 @@
 """``python -m tests.conformance``: run the suite, print, write docs/conformance.md and docs/conformance.json.
 
 ``python -m tests.conformance FOLDER`` runs a checkout of another edition, with its dependencies installed, and prints.
+``--front h2`` and ``--front h3`` run it over HTTP/2 and HTTP/3, print, and tell what differs from HTTP/1.1.
 """
 
 from __future__ import annotations
 
+import argparse
 import sys
 from pathlib import Path
 
@@ -14,11 +16,15 @@ from tests.conformance.suite import PACKAGE, SuiteError, install, run
 
 def main() -> int:
     """The exit status: 0 nothing is worse than before and nothing unexplained, 1 something is, 2 no result."""
-    checkout = Path(sys.argv[1]).resolve() if len(sys.argv) > 1 else None
+    parser = argparse.ArgumentParser(prog="python -m tests.conformance")
+    parser.add_argument("folder", nargs="?", type=Path, help="a checkout of another edition")
+    parser.add_argument("--front", choices=("h2", "h3"), help="what is spoken to the proxy in place of HTTP/1.1")
+    given = parser.parse_args()
+    checkout = None if given.folder is None else given.folder.resolve()
     try:
         if checkout is None:
             install()
-        scored = run(checkout or PACKAGE)
+        scored = run(checkout or PACKAGE, given.front)
     except SuiteError as error:
         print(f"conformance: {error}", file=sys.stderr)
         return 2
@@ -30,6 +36,10 @@ def main() -> int:
         )
         return 0
     print(report.table(scored))
+    if given.front is not None:
+        others = report.differences(scored, report.JSON_FILE)
+        print(*(others or [f"over {given.front} every case goes as over HTTP/1.1"]), sep="\n")
+        return 1 if others else 0
     faults = report.faults(scored, report.known_reasons(), report.passed_before(report.JSON_FILE, scored))
     for fault in faults:
         print(f"conformance: {fault}", file=sys.stderr)

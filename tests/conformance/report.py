@@ -45,6 +45,13 @@ def faults(scored: Sequence[Scored], reasons: Mapping[str, str], before: Abstrac
     return sorted(found)
 
 
+def differences(scored: Sequence[Scored], file: Path) -> list[str]:
+    """The cases whose outcome is another than ``file`` tells."""
+    told = {case["id"]: case["outcome"] for case in json.loads(file.read_text(encoding="utf-8"))["cases"]}
+    found = [(each.case.id, each.outcome, told.get(each.case.id, "passed"), each.message) for each in scored]
+    return [f"{name}: {now}, not {before}: {message}" for name, now, before, message in found if now != before]
+
+
 def as_json(scored: Sequence[Scored], reasons: Mapping[str, str]) -> str:
     """Counts by kind, then the cases not passed."""
     cases = [

@@ -9,8 +9,12 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
 
+from tests.conformance.bridge import Bridge, Front
 from tests.conformance.score import Case, Scored, score
+from tests.support.certificates import Authority
 from tests.support.ports import accepts, end_process, free_port, wait_until
 from tests.support.processes import EdgeProcess
 from tests.support.site import config
@@ -44,10 +48,11 @@ def install() -> None:
         raise
 
 
-def run(package: Path = PACKAGE) -> list[Scored]:
-    """Every case, and what became of it, through a proxy with the default cache configuration. Raises SuiteError."""
-    with _origin(package) as port, EdgeProcess(config(f"http://127.0.0.1:{port}")) as edge:
-        command = ["node", "--no-warnings", str(HERE / "run.mjs"), str(package), edge.url]
+def run(package: Path = PACKAGE, front: Front | None = None) -> list[Scored]:
+    """Every case, and what became of it, through a proxy with the default cache configuration. ``front``: what the
+    suite's client speaks to it by way of a bridge, in place of its HTTP/1.1. Raises SuiteError."""
+    with _origin(package) as port, _front(config(f"http://127.0.0.1:{port}"), front) as url:
+        command = ["node", "--no-warnings", str(HERE / "run.mjs"), str(package), url]
         try:
             done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=LIMIT)
         except subprocess.TimeoutExpired:
@@ -56,6 +61,24 @@ def run(package: Path = PACKAGE) -> list[Scored]:
             raise SuiteError(f"the suite's client failed:\n{done.stderr[-3000:]}")
         told = json.loads(done.stdout)
         return score([Case.read(case) for case in told["cases"]], told["results"])
+
+
+@contextmanager
+def _front(settings: dict[str, Any], front: Front | None) -> Iterator[str]:
+    """The proxy with these settings; the URL that the suite asks."""
+    edge = EdgeProcess(settings)
+    if front is None:
+        with edge:
+            yield edge.url
+        return
+    with TemporaryDirectory(prefix="conformance-") as folder:
+        authority = Authority(Path(folder))
+        pair = authority.issue("localhost")
+        tls = {"certificates": [{"certificate": str(pair.certificate), "key": str(pair.key)}]}
+        spoken: dict[str, Any] = {"h2": {"protocols": ["h2"]}, "h3": {"protocols": ["h1", "h3"], "tls": tls}}[front]
+        edge.write({**settings, "listeners": [{"address": f"127.0.0.1:{edge.port}", **spoken}]})
+        with edge, Bridge(front, edge.port, authority.file) as bridge:
+            yield bridge.url
 
 
 @contextmanager

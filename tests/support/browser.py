@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import hashlib
 import json
 import os
 import shutil
 import signal
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Self
 
 import aiohttp
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 # The browser talks to nothing but the addresses it is given.
 _FLAGS = [
@@ -38,6 +41,14 @@ _PATIENCE = 30.0  # seconds for any one answer
 
 def chromium() -> str | None:
     return shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+
+
+def trusting(certificate: Path) -> str:
+    """The flag that has the browser take this certificate for a good one. What comes under it is kept in the browser's
+    cache, as nothing is where all errors are ignored."""
+    key = x509.load_pem_x509_certificate(certificate.read_bytes()).public_key()
+    digest = hashlib.sha256(key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).digest()
+    return f"--ignore-certificate-errors-spki-list={base64.b64encode(digest).decode()}"
 
 
 class Page:
@@ -155,9 +166,11 @@ class Page:
 
 
 @asynccontextmanager
-async def browser_page(preferences: dict[str, Any] | None = None) -> AsyncIterator[Page]:
+async def browser_page(
+    preferences: dict[str, Any] | None = None, flags: Sequence[str] = (), *, quic: bool = False
+) -> AsyncIterator[Page]:
     """A new browser with a profile of its own, which may have ``preferences``, and one page open; both gone
-    afterwards."""
+    afterwards. ``flags`` stand behind ours: the last one of a name counts. ``quic``: it may speak HTTP/3."""
     program = chromium()
     if program is None:
         raise RuntimeError("chromium is not installed (Debian package: chromium)")
@@ -167,7 +180,8 @@ async def browser_page(preferences: dict[str, Any] | None = None) -> AsyncIterat
         (profile / "Default" / "Preferences").write_text(json.dumps(preferences))
     process = await asyncio.create_subprocess_exec(
         program,
-        *_FLAGS,
+        *[flag for flag in _FLAGS if not (quic and flag == "--disable-quic")],
+        *flags,
         f"--user-data-dir={profile}",
         "about:blank",
         stdin=asyncio.subprocess.DEVNULL,

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import datetime as dt
 import ipaddress
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.types import CertificateIssuerPrivateKeyTypes, CertificatePublicKeyTypes
 from cryptography.x509.oid import NameOID
 
 _DAY = dt.timedelta(days=1)
@@ -34,15 +36,25 @@ class Authority:
         certificate = self._builder(self._name, self._key.public_key()).add_extension(basic, critical=True)
         self.file.write_bytes(certificate.sign(self._key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM))
 
-    def issue(self, *names: str, file: str | None = None, subject: str | None = None) -> Pair:
+    def issue(
+        self,
+        *names: str,
+        file: str | None = None,
+        subject: str | None = None,
+        key: CertificateIssuerPrivateKeyTypes | None = None,
+        days: tuple[float, float] = (-1, 30),
+        extensions: Sequence[x509.ExtensionType] = (),
+    ) -> Pair:
         """A certificate for DNS names, addresses, URIs or mailboxes, the first also its common name, unless there is a
-        ``subject`` as RFC 4514 writes it."""
-        key = ec.generate_private_key(ec.SECP256R1())
+        ``subject`` as RFC 4514 writes it. ``key``: not a new one for ECDSA; ``days``: valid from and to, from now."""
+        key = key or ec.generate_private_key(ec.SECP256R1())
         common = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0])]) if subject is None else None
-        builder = self._builder(common or x509.Name.from_rfc4514_string(subject or ""), key.public_key())
+        builder = self._builder(common or x509.Name.from_rfc4514_string(subject or ""), key.public_key(), days)
         if names:
             alternatives = x509.SubjectAlternativeName([_general(name) for name in names])
             builder = builder.add_extension(alternatives, critical=False)
+        for extension in extensions:
+            builder = builder.add_extension(extension, critical=False)
         certificate = builder.sign(self._key, hashes.SHA256())
         stem = file or names[0].translate(str.maketrans("*/:", "___"))
         pair = Pair(self.folder / f"{stem}.pem", self.folder / f"{stem}.key")
@@ -54,7 +66,13 @@ class Authority:
         )
         return pair
 
-    def _builder(self, subject: x509.Name, key: ec.EllipticCurvePublicKey) -> x509.CertificateBuilder:
+    def sign_with(self) -> tuple[x509.Certificate, CertificateIssuerPrivateKeyTypes]:
+        """Its own certificate and key, for what else it signs."""
+        return x509.load_pem_x509_certificate(self.file.read_bytes()), self._key
+
+    def _builder(
+        self, subject: x509.Name, key: CertificatePublicKeyTypes, days: tuple[float, float] = (-1, 30)
+    ) -> x509.CertificateBuilder:
         now = dt.datetime.now(dt.UTC)
         return (
             x509.CertificateBuilder()
@@ -62,8 +80,8 @@ class Authority:
             .issuer_name(self._name)
             .public_key(key)
             .serial_number(x509.random_serial_number())
-            .not_valid_before(now - _DAY)
-            .not_valid_after(now + 30 * _DAY)
+            .not_valid_before(now + days[0] * _DAY)
+            .not_valid_after(now + days[1] * _DAY)
         )
 
 

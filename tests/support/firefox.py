@@ -32,15 +32,15 @@ def firefox() -> str | None:
 
 
 class Firefox:
-    """Use it as a context manager; ``folder`` holds its profile."""
+    """Use it as a context manager; ``folder`` holds its profile, which may have ``preferences``."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, preferences: dict[str, Any] | None = None) -> None:
         program = firefox()
         if program is None:
             raise RuntimeError("firefox is not installed (Debian package: firefox-esr)")
         folder.mkdir()
         port = free_port()
-        lines = (_PREFERENCES | {"marionette.port": port}).items()
+        lines = (_PREFERENCES | (preferences or {}) | {"marionette.port": port}).items()
         (folder / "user.js").write_text(
             "".join(f"user_pref({name!r}, {json.dumps(value)});\n" for name, value in lines)
         )

@@ -16,11 +16,13 @@ QUESTION = {"features": Spec("features", "FP32", (-1, 4))}
 
 
 class Endpoint:
-    """Answers ``score`` with ``answer``, after ``held`` is let go; or with ``status``, or with ``content`` as it is."""
+    """Answers ``score`` with ``answer``, after ``held`` is let go; or with ``status`` and ``fields``, or with
+    ``content`` as it is."""
 
     def __init__(self) -> None:
         self.answer: Tensors = {"score": np.array([[0.75]], np.float32)}
         self.status = 200
+        self.fields: dict[str, str] = {}
         self.content: bytes | None = None
         self.held = asyncio.Event()
         self.held.set()
@@ -39,7 +41,7 @@ class Endpoint:
         body = await asked.read()
         await self.held.wait()
         if self.status != 200 or self.content is not None:
-            return web.Response(status=self.status, body=self.content or b"")
+            return web.Response(status=self.status, headers=self.fields, body=self.content or b"")
         fields = {name.lower(): value for name, value in asked.raw_headers}
         question = request.decode(fields, body, QUESTION, ["score"])
         told, content = response.encode("score", "7", self.answer, question)

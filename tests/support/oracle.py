@@ -12,7 +12,7 @@ import numpy as np
 from edgeproxy.http.message import Request
 from edgeproxy.inference.manifest import Manifest
 from edgeproxy.inference.service import Inference
-from edgeproxy.inference.version import AskError, Outcome
+from edgeproxy.inference.version import AskError, Outcome, Version
 from edgeproxy.pipeline.middleware import Services
 from edgeproxy.tensors import Array, Tensors
 from tests.support.stages import services
@@ -32,6 +32,11 @@ def head(request: Request) -> Array:
     """Two numbers of a request: whether its agent is one of a browser, and how many fields it has."""
     browser = request.headers.get(b"user-agent", b"").startswith(b"Mozilla/")
     return np.array([browser, len(request.headers)], np.float32)
+
+
+def identity(request: Request) -> bytes:
+    """What :func:`head` goes by."""
+    return b"%b %d" % (request.headers.get(b"user-agent", b""), len(request.headers))
 
 
 def manifest(name: str = "score", inputs: Any = (HEAD,), outputs: Any = (SCORE,), **more: Any) -> Manifest:
@@ -54,12 +59,20 @@ class Oracle(Inference):
         self.says = says
         self.otherwise = says
         self.by = "edge"
+        self.version: Version | None = None
+        self.repeats = 0
         self.gate: asyncio.Event | None = None
         self.asked: list[tuple[str, Tensors, dict[str, Any]]] = []
 
     def lend(self, lent: Services | None = None) -> Services:
         """Services whose models these are."""
         return replace(lent or services(), models=lambda: self)
+
+    def serving(self, name: str) -> Version | None:
+        return self.version
+
+    def repeated(self, version: Version) -> None:
+        self.repeats += 1
 
     def require(self, name: str) -> Manifest:
         if name not in self.known:

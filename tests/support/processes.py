@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -14,6 +15,9 @@ from typing import Any, Self
 import yaml
 
 from tests.support.ports import accepts, end_process, free_port, wait_until
+
+# The edgeproxy that is run: the one of this environment, or another build.
+PROGRAM = os.environ.get("EDGEPROXY") or str(Path(sys.executable).with_name("edgeproxy"))
 
 
 class NginxServer:
@@ -61,6 +65,12 @@ class NginxServer:
         assert self._process is not None
         return self._process.pid
 
+    def kill(self) -> None:
+        """SIGKILL. Entered again, it listens on the same port."""
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait()
+
     def log(self) -> str:
         return (self.prefix / "error.log").read_text()
 
@@ -75,10 +85,12 @@ class EdgeProcess:
     """`edgeproxy run -c FILE` as operators run it; use it as a context manager.
 
     ``config`` is the file's content as a dict; a listener and an admin address on free ports are put in where it has
-    none. Ready (admin `/readyz`) on entry; SIGTERM, then SIGKILL on exit.
+    none. Ready (admin `/readyz`) on entry, within ``patience`` seconds; SIGTERM, then SIGKILL on exit.
     """
 
-    def __init__(self, config: dict[str, Any], *, environment: dict[str, str] | None = None) -> None:
+    def __init__(
+        self, config: dict[str, Any], *, environment: dict[str, str] | None = None, patience: float = 60.0
+    ) -> None:
         self.port = free_port()
         self.admin_port = free_port()
         self.address = ("127.0.0.1", self.port)
@@ -89,6 +101,7 @@ class EdgeProcess:
         self.file = self.folder / "edgeproxy.yaml"
         self._log = self.folder / "log"
         self._environment = environment
+        self._patience = patience
         self._process: subprocess.Popen[bytes] | None = None
         self.write(config)
 
@@ -100,13 +113,13 @@ class EdgeProcess:
         self.file.write_text(yaml.safe_dump(whole, sort_keys=False))
 
     def __enter__(self) -> Self:
-        command = [str(Path(sys.executable).with_name("edgeproxy")), "run", "-c", str(self.file)]
+        command = [PROGRAM, "run", "-c", str(self.file)]
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, env=self._environment
             )
         try:
-            wait_until(self._ready, "the proxy is ready", 15)
+            wait_until(self._ready, "the proxy is ready", self._patience)
         except BaseException as error:
             error.add_note(self.logs())
             self.__exit__()

@@ -10,6 +10,7 @@ from click.testing import CliRunner, Result
 
 from edgeproxy import __version__
 from edgeproxy.cli import default_config, main
+from tests.support.certificates import Authority
 from tests.support.mmdb import country, mmdb
 
 ROOT = Path(__file__).parents[2]
@@ -83,6 +84,42 @@ def test_check_builds_what_it_checks(file: Path) -> None:
     assert f"{file}:2:53: listeners[0].tls.certificates[0]: cannot be used: " in result.stderr
 
 
+def _with_certificates(file: Path, certificate: Path, key: Path) -> None:
+    pair = f'{{certificate: "{certificate}", key: "{key}"}}'
+    file.write_text(TEXT.replace('":8080"', f'":8443", tls: {{certificates: [{pair}]}}'))
+
+
+def test_check_says_that_a_key_is_another_certificates(file: Path) -> None:
+    authority = Authority(file.parent)
+    one, other = authority.issue("a.example"), authority.issue("b.example")
+    _with_certificates(file, one.certificate, other.key)
+    result = call("check", file)
+    assert result.exit_code == 1
+    assert "the key is not this certificate's" in result.stderr
+    assert f"{file}:2:" in result.stderr
+
+
+def test_check_warns_of_certificates_past_their_end_or_near_it(file: Path) -> None:
+    authority = Authority(file.parent)
+    for days, said in (((-90, -2), "expired 2 d ago"), ((-90, 4), "expires in 3 d"), ((-1, 80), "")):
+        _with_certificates(file, *authority.issue("a.example", days=days))
+        result = call("check", file)
+        assert result.exit_code == 0
+        assert said in result.stderr
+        assert bool(result.stderr) == bool(said)
+
+
+def test_check_reads_the_authorities_of_clients(file: Path) -> None:
+    pair = Authority(file.parent).issue("a.example")
+    (file.parent / "clients.pem").write_text("no authority")
+    checked = f'client_certificate: require, client_ca: "{file.parent}/clients.pem"'
+    text = f'{{certificates: [{{certificate: "{pair.certificate}", key: "{pair.key}"}}], {checked}}}'
+    file.write_text(TEXT.replace('":8080"', f'":8443", tls: {text}'))
+    result = call("check", file)
+    assert result.exit_code == 1
+    assert "listeners[0].tls.client_ca: cannot be used: no authority that can be read" in result.stderr
+
+
 def test_check_of_a_file_that_is_not_there(tmp_path: Path) -> None:
     result = call("check", tmp_path / "none.yaml")
     assert result.exit_code == 1
@@ -105,7 +142,7 @@ def test_explain_shows_route_stages_key_and_endpoints(file: Path) -> None:
         "          4. flood",
         "          5. compression",
         "          6. cache: key http://a.example/api/x?y=1 (scheme, host, path, query)",
-        "pool      far: least_request over 1",
+        "pool      far: class_ewma over 1",
         "          - http://127.0.0.1:3",
     ]
 
@@ -114,10 +151,10 @@ def test_explain_takes_method_and_shows_the_fallback(file: Path) -> None:
     lines = call("explain", "http://a.example/api/x", "-c", file, "-X", "post").stdout.splitlines()
     assert lines[0] == "route     api: most specific: exact host, path prefix of 4 bytes, 1 further condition"
     assert lines[-5:] == [
-        "pool      near: least_request over 2",
+        "pool      near: class_ewma over 2",
         "          - http://127.0.0.1:1",
         "          - http://127.0.0.1:2 (weight 3)",
-        "  then    far: least_request over 1",
+        "  then    far: class_ewma over 1",
         "          - http://127.0.0.1:3",
     ]
 
@@ -135,15 +172,61 @@ def test_explain_shows_the_pools_of_countries(file: Path) -> None:
     assert "routes[1].country_pools: needs the geo stage on this route" in call("check", file).stderr
     file.write_text(with_pools + "middleware: {geo: {files: places.mmdb}}\n")
     assert call("explain", "http://a.example/", "-c", file).stdout.splitlines()[-8:] == [
-        "pool      far: least_request over 1",
+        "pool      far: class_ewma over 1",
         "          - http://127.0.0.1:3",
         "  from    DE, NO:",
-        "  pool    near: least_request over 2",
+        "  pool    near: class_ewma over 2",
         "          - http://127.0.0.1:1",
         "          - http://127.0.0.1:2 (weight 3)",
-        "  then    far: least_request over 1",
+        "  then    far: class_ewma over 1",
         "          - http://127.0.0.1:3",
     ]
+
+
+REGIONS = """
+listeners: [{address: ":8080"}]
+pools:
+  site:
+    endpoints:
+      - {url: "http://127.0.0.1:1", region: us}
+      - {url: "http://127.0.0.1:2", region: eu, weight: 3, priority: 1}
+    regions: {us: {at: [39, -77.5], countries: [NO]}, eu: {at: [50.1, 8.7]}}
+    prefer: distance
+routes: [{name: all, pool: site}]
+middleware: {geo: {files: places.mmdb}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("options", "order"),
+    [
+        ((), "by distance from nowhere known: us, eu"),
+        (("--from", "de"), "by distance from DE: eu (148 km), us (6555 km)"),
+        (("--from", "US"), "by distance from US: us (1383 km), eu (7558 km)"),
+        (("--from", "NO"), "by distance from NO: us (6161 km), eu (1158 km)"),
+    ],
+)
+def test_explain_shows_the_order_of_regions(options: tuple[str, ...], order: str, file: Path) -> None:
+    (file.parent / "places.mmdb").write_bytes(mmdb({"192.0.2.0/24": country("DE")}))
+    file.write_text(REGIONS)
+    assert call("explain", "http://a.example/", "-c", file, *options).stdout.splitlines()[-4:] == [
+        "pool      site: class_ewma over 2",
+        f"          {order}",
+        "          - http://127.0.0.1:1 (region us)",
+        "          - http://127.0.0.1:2 (weight 3, priority 1, region eu)",
+    ]
+
+
+def test_explain_refuses_what_is_no_country(file: Path) -> None:
+    assert "'XX' is no country" in call("explain", "http://a.example/", "-c", file, "--from", "xx").stderr
+
+
+@pytest.mark.parametrize("route", ["pool: site", "pool: before"])
+def test_check_asks_for_the_stage_that_knows_where_clients_are(route: str, file: Path) -> None:
+    before = "pools:\n  before: {endpoints: ['http://127.0.0.1:3'], fallback: site}"
+    text = REGIONS.replace("pools:", before).replace("pool: site", route)
+    file.write_text(text.replace("middleware:", "#"))
+    assert "pools.site.prefer: distance needs the geo stage on route 'all'" in call("check", file).stderr
 
 
 def test_check_finds_a_country_with_two_pools_and_a_pool_that_is_not_there(file: Path) -> None:

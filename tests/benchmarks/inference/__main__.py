@@ -1,4 +1,7 @@
-"""``python -m tests.benchmarks.inference``: measure, print, put the rows into docs/benchmarks.json."""
+"""``python -m tests.benchmarks.inference``: measure, print, put the rows into docs/benchmarks.json.
+
+Beside MLServer; with ``--budgets`` in its place on one core at the pace of budgets, written with ``--write`` only.
+"""
 
 from __future__ import annotations
 
@@ -15,10 +18,21 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tests.benchmarks import load
+from tests.benchmarks import load, report
 from tests.benchmarks.errors import BenchmarkError
-from tests.benchmarks.inference.servers import PYTHON, EdgeproxyModels, MlServer, Models, ensure, make
-from tests.benchmarks.report import INFERENCE, JSON_NAME
+from tests.benchmarks.inference import budgets
+from tests.benchmarks.inference.scored import copy
+from tests.benchmarks.inference.servers import (
+    PYTHON,
+    EdgeproxyModels,
+    MlServer,
+    MlServerAlone,
+    Models,
+    await_ready,
+    ensure,
+    make,
+)
+from tests.benchmarks.report import INFERENCE
 from tests.benchmarks.stats import Ratio, Target
 
 DOCS = Path(__file__).parents[3] / "docs"
@@ -57,15 +71,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if os.cpu_count() == 1:
             raise BenchmarkError("two cores are needed: one for the server, one for the load")
-        print("MLServer and the models are set up", flush=True)
-        ensure(folder)
-        make(folder / "models", tuple(work.model for work in WORKS), PYTHON)
-        os.sched_setaffinity(0, {int(load.LOAD_CORE)})
-        rows = [row for work in WORKS for row in _measured(folder, work, options.pairs, options.seconds)]
-        for row in rows:
-            print(f"{row['name']}: {row['ours']} against {row['peer_value']} {row['unit']}, ratio {row['ratio']}")
-        if options.output:
-            _write(options.output / JSON_NAME, rows)
+        if options.budgets:
+            _budgets(folder, options)
+        else:
+            _beside(folder, options)
     except BenchmarkError as error:
         print(f"benchmark: {error}", file=sys.stderr)
         return 1
@@ -75,15 +84,50 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
+def _beside(folder: Path, options: argparse.Namespace) -> None:
+    print("MLServer and the models are set up", flush=True)
+    ensure(folder)
+    make(folder / "models", tuple(work.model for work in WORKS), PYTHON)
+    os.sched_setaffinity(0, {int(load.LOAD_CORE)})
+    rows = [row for work in WORKS for row in _measured(folder, work, options.pairs, options.seconds)]
+    for row in rows:
+        print(f"{row['name']}: {row['ours']} against {row['peer_value']} {row['unit']}, ratio {row['ratio']}")
+    report.put(options.output, INFERENCE, rows)
+
+
+def _budgets(folder: Path, options: argparse.Namespace) -> None:
+    rows = budgets.run(folder, options.pairs, options.seconds)
+    print(report.budgets(rows))
+    if options.write:
+        report.put(options.output, report.BUDGETS, rows)
+
+
 def _measured(folder: Path, work: Work, pairs: int, seconds: float) -> list[dict[str, object]]:
     questions = _questions(folder, work)
-    with EdgeproxyModels(folder, folder / "models") as ours, MlServer(folder, folder / "models") as peer:
-        for server in (ours, peer):
-            server.await_ready(work.model)
+    models = folder / f"{work.model}-alone"
+    if not models.exists():
+        copy((work.model,), models, folder / "models")
+    with (
+        EdgeproxyModels(folder, models) as ours,
+        MlServer(folder, models) as peer,
+        MlServerAlone(folder, models) as alone,
+    ):
+        servers = (ours, peer, alone)
+        for server in servers:
+            await_ready(server, work.model)
             _take(server, work, questions, 1)
-        taken = [(_take(ours, work, questions, seconds), _take(peer, work, questions, seconds)) for _ in range(pairs)]
+        rounds = [[_take(server, work, questions, seconds) for server in servers] for _ in range(pairs)]
+    rows = []
+    for place, server in enumerate(servers[1:], 1):
+        taken = [(each[0], each[place]) for each in rounds]
+        rows += _rows(work, server, taken)
+    return rows
+
+
+def _rows(work: Work, peer: MlServer, taken: Sequence[tuple[Taken, Taken]]) -> list[dict[str, object]]:
     for one, other in taken:
-        print(f"  {work.model}: {one.cpu * 1e3:.3f} against {other.cpu * 1e3:.3f} ms", flush=True)
+        print(f"  {work.model}: {one.cpu * 1e3:.3f} against {other.cpu * 1e3:.3f} ms ({peer.label})", flush=True)
+    key = f"{INFERENCE}{work.model}{peer.suffix}"
     cpu = Ratio.of([one.cpu * 1e3 for one, _ in taken], [other.cpu * 1e3 for _, other in taken])
     memory = Ratio.of([one.memory / 1024 for one, _ in taken], [other.memory / 1024 for _, other in taken])
     rates = {
@@ -91,14 +135,14 @@ def _measured(folder: Path, work: Work, pairs: int, seconds: float) -> list[dict
         "peer_rps": round(median(other.rate for _, other in taken), 1),
     }
     return [
-        _row(f"{INFERENCE}{work.model}", work.name, "CPU ms a request", cpu, len(taken)) | rates,
-        _row(f"{INFERENCE}{work.model}-memory", f"{work.name}: memory", "MiB resident", memory, len(taken)),
+        _row(key, work.name, "CPU ms a request", peer, cpu, len(taken)) | rates,
+        _row(f"{key}-memory", f"{work.name}: memory", "MiB resident", peer, memory, len(taken)),
     ]
 
 
 def _take(server: Models, work: Work, questions: Path, seconds: float) -> Taken:
     before = sum(server.cpu_seconds().values())
-    result = load.run(server.port, load.Load(questions, work.connections), seconds)
+    result = load.Load(questions, work.connections).run(server, seconds)
     cpu = sum(server.cpu_seconds().values()) - before
     return Taken(cpu / result.requests, server.memory_kib("VmRSS"), result.requests / result.seconds)
 
@@ -120,12 +164,12 @@ def _questions(folder: Path, work: Work) -> Path:
     return file
 
 
-def _row(key: str, name: str, unit: str, ratio: Ratio, pairs: int) -> dict[str, object]:
+def _row(key: str, name: str, unit: str, peer: MlServer, ratio: Ratio, pairs: int) -> dict[str, object]:
     return {
         "key": key,
         "name": name,
         "unit": unit,
-        "peer": MlServer.label,
+        "peer": peer.label,
         "ours": round(ratio.ours, 3),
         "peer_value": round(ratio.peer, 3),
         "ratio": round(ratio.median, 3),
@@ -138,17 +182,10 @@ def _row(key: str, name: str, unit: str, ratio: Ratio, pairs: int) -> dict[str, 
     }
 
 
-def _write(file: Path, rows: Sequence[dict[str, object]]) -> None:
-    """In the place of the rows that were there."""
-    report = json.loads(file.read_text(encoding="utf-8"))
-    others = [row for row in report["rows"] if not str(row.get("key", "")).startswith(INFERENCE)]
-    report["rows"] = [*others, *rows]
-    file.write_text(json.dumps(report, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    print(f"written: the rows of {file}")
-
-
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.inference", description=__doc__)
+    parser.add_argument("--budgets", action="store_true", help="measure on one core at the pace of budgets instead")
+    parser.add_argument("--write", action="store_true", help="put budgets into the report, for the earlier ones")
     parser.add_argument("--pairs", type=int, default=5, help="interleaved pairs of each work (default 5)")
     parser.add_argument("--seconds", type=float, default=3, help="of load each (default 3)")
     parser.add_argument("--folder", type=Path, help="for MLServer and the models, kept (default a temporary one)")

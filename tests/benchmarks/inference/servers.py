@@ -17,6 +17,7 @@ from tests.benchmarks.servers import EDGEPROXY, START_SECONDS, Server, free_port
 
 MLSERVER = "1.7.1"
 _ONNXRUNTIME = "1.31.1"
+_UVLOOP = "0.21.0"  # of its time; later ones do not start its process for models
 _RUNTIME = Path(__file__).with_name("runtime.py")
 _PATIENCE = 900.0  # seconds for one installation
 
@@ -34,20 +35,6 @@ class Models(Server):
         super().__init__(work)
         self.folder = folder
 
-    def await_ready(self, name: str) -> None:
-        """Raises BenchmarkError if the model does not serve after a while."""
-        deadline = time.monotonic() + START_SECONDS
-        while not self._is_ready(name):
-            if time.monotonic() > deadline:
-                raise BenchmarkError(f"{self.label} has not loaded {name}")
-            time.sleep(0.1)
-
-    def _is_ready(self, name: str) -> bool:
-        try:
-            return self.get(f"/v2/models/{name}/ready").status == 200
-        except OSError:
-            return False
-
 
 class EdgeproxyModels(Models):
     """This project: a supervisor and a worker."""
@@ -63,14 +50,16 @@ class EdgeproxyModels(Models):
 
 
 class MlServer(Models):
-    """MLServer, with inference in its own process, which costs it least."""
+    """MLServer as it comes: a process that answers, and one beside it that runs models."""
 
     name = "mlserver"
     label = f"MLServer {MLSERVER}"
     config = "models-mlserver.json"
+    suffix = ""  # of its rows' keys
+    parallel = 1
 
     def commands(self, config: Path) -> dict[str, list[str]]:
-        served = self.work / "mlserver-models"
+        served = self.work / f"{self.name}-models"
         shutil.rmtree(served, ignore_errors=True)
         for file in self.folder.glob("*/1/model.onnx"):
             folder = served / file.parents[1].name
@@ -82,7 +71,32 @@ class MlServer(Models):
         return {self.name: [str(self.work / "mlserver/bin/mlserver"), "start", str(served)]}
 
     def values(self) -> dict[str, object]:
-        return super().values() | {"grpc_port": free_port(), "metrics_port": free_port()}
+        return super().values() | {"grpc_port": free_port(), "metrics_port": free_port(), "parallel": self.parallel}
+
+
+class MlServerAlone(MlServer):
+    """MLServer that runs models in the process that answers, which costs it least."""
+
+    name = "mlserver-alone"
+    label = f"MLServer {MLSERVER}, one process"
+    suffix = "-alone"
+    parallel = 0
+
+
+def await_ready(server: Server, name: str) -> None:
+    """Raises BenchmarkError if a model does not serve after a while."""
+    deadline = time.monotonic() + START_SECONDS
+    while not _is_ready(server, name):
+        if time.monotonic() > deadline:
+            raise BenchmarkError(f"{server.name} has not loaded {name}")
+        time.sleep(0.1)
+
+
+def _is_ready(server: Server, name: str) -> bool:
+    try:
+        return server.get(f"/v2/models/{name}/ready").status == 200
+    except OSError:
+        return False
 
 
 def ensure(work: Path) -> None:
@@ -90,7 +104,7 @@ def ensure(work: Path) -> None:
     if (work / "mlserver/bin/mlserver").exists():
         return
     venv.create(work / "mlserver", with_pip=True)
-    packages = [f"mlserver=={MLSERVER}", f"onnxruntime=={_ONNXRUNTIME}"]
+    packages = [f"mlserver=={MLSERVER}", f"onnxruntime=={_ONNXRUNTIME}", f"uvloop=={_UVLOOP}"]
     _run([str(work / "mlserver/bin/pip"), "install", "-q", *packages])
 
 

@@ -144,6 +144,7 @@ def test_a_disk_that_takes_nothing_is_read_on_and_written_to_when_it_can_be_agai
         assert edge.worker_pids() == [pid]
 
 
+@pytest.mark.slow
 def test_a_disk_that_is_read_only_is_said_and_the_node_serves(
     site: Site, settings: Callable[..., dict[str, Any]], small_disk: Path
 ) -> None:
@@ -171,12 +172,15 @@ def test_a_place_that_is_no_folder_is_said_and_the_node_serves(
 @pytest.mark.parametrize(
     "damage",
     [
-        lambda data: overwrite(data, 0, os.urandom(2 * PAGE)),
-        lambda data: os.truncate(data, 1_000_000),
-        lambda data: os.truncate(data, 1_000),
-        lambda data: overwrite(data, 0, os.urandom(data.stat().st_size)),
+        pytest.param(lambda data: overwrite(data, 0, os.urandom(2 * PAGE)), id="meta pages"),
+        pytest.param(lambda data: os.truncate(data, 1_000_000), id="a part left", marks=pytest.mark.slow),
+        pytest.param(lambda data: os.truncate(data, 1_000), id="a little left", marks=pytest.mark.slow),
+        pytest.param(
+            lambda data: overwrite(data, 0, os.urandom(data.stat().st_size)),
+            id="nothing but garbage",
+            marks=pytest.mark.slow,
+        ),
     ],
-    ids=["meta pages", "a part left", "a little left", "nothing but garbage"],
 )
 def test_a_damaged_file_is_moved_aside_at_the_start(
     site: Site, settings: Callable[..., dict[str, Any]], tmp_path: Path, damage: Callable[[Path], None]

@@ -128,8 +128,11 @@ def test_a_part_is_one_of_the_plain_answer(edge: EdgeProcess) -> None:
 
 
 def test_head_and_conditions_are_about_the_same_answer(edge: EdgeProcess) -> None:
-    whole = get(edge, NEW_URL, BROWSER, HAS)
-    head = get(edge, NEW_URL, BROWSER, HAS, method=b"HEAD")
+    for _ in range(20):  # a better copy may come to be kept between the two
+        whole = get(edge, NEW_URL, BROWSER, HAS)
+        head = get(edge, NEW_URL, BROWSER, HAS, method=b"HEAD")
+        if head.get(b"content-length") == b"%d" % len(whole.body):
+            break
     assert head.get(b"content-encoding") == b"dcz"
     assert head.get(b"content-length") == b"%d" % len(whole.body)
     etag = whole.get(b"etag")

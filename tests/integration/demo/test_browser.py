@@ -41,7 +41,10 @@ async def test_every_page_works_under_a_strict_content_security_policy(origin: s
         "middleware": {"security_headers": {"csp": STRICT}},
         "drain": {"grace": "0s"},  # the browser keeps the WebSocket of a page that was left
         "pools": {"site": {"endpoints": [origin]}},
-        "routes": [{"name": "site", "pool": "site"}],
+        "routes": [
+            {"name": "site", "pool": "site"},
+            {"name": "models", "match": {"path": "/v2/"}, "pool": "site", "middleware": {"inference": True}},
+        ],
     }
     with EdgeProcess(config) as edge:
         for path in PAGES:
@@ -97,6 +100,17 @@ async def test_a_digit_that_is_drawn_and_a_remark_are_read_at_the_edge(edge: Edg
     await page.run("document.querySelector('[data-remark] button').click()")
     await page.until("document.querySelector('[data-language]').textContent === 'German'")
     assert page.complaints == []
+
+
+async def test_a_visitor_is_told_how_much_it_looks_like_a_program(edge: EdgeProcess) -> None:
+    async with browser_page() as page:
+        await page.open(f"{edge.url}/reader/")
+        await page.until("document.querySelector('[data-you]').textContent === 'A program'")
+        agent = await page.run("navigator.userAgent")
+    async with browser_page(flags=[f"--user-agent={agent.replace('Headless', '')}"]) as page:
+        await page.open(f"{edge.url}/reader/")
+        await page.until("document.querySelector('[data-you]').textContent === 'A browser'")
+        assert page.complaints == []
 
 
 async def test_members_open_the_schedule_with_their_token(edge: EdgeProcess, page: Page, token: str) -> None:

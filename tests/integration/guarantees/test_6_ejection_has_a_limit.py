@@ -22,6 +22,7 @@ FAILING = answer(503, b"down")
 def start(origins: list[RecordingOrigin], max_ejected: str, **settings: Any) -> EdgeProcess:
     site = {
         "endpoints": [origin.url for origin in origins],
+        "balance": "round_robin",  # a balancer that learns asks those that fail so seldom that none need be ejected
         "outlier": {"failures": 2, "eject_for": "1h", "max_ejected": max_ejected},
         **settings,
     }

@@ -22,6 +22,7 @@ from tests.support.models import SCORE, manifest
 from tests.support.waiting import eventually
 
 MODEL = Manifest.model_validate(manifest("score", {"1": SCORE}))
+OTHER = Manifest.model_validate(manifest("other", {"1": SCORE}))
 ROW = {"features": np.zeros((1, 4), np.float32)}
 
 
@@ -56,9 +57,9 @@ def make(server: TestServer, session: aiohttp.ClientSession, clock: ManualClock)
     return make
 
 
-async def reason(hop: Hop, within: float = 10) -> str:
+async def reason(hop: Hop, within: float = 10, *, model: Manifest = MODEL, number: str = "") -> str:
     with pytest.raises(HopError) as failed:
-        await hop.ask(MODEL, "", ROW, within)
+        await hop.ask(model, number, ROW, within)
     return failed.value.reason
 
 
@@ -106,8 +107,74 @@ async def test_what_it_refuses_is_no_fault_of_its_own(make: Any, endpoint: Endpo
     hop = make()
     endpoint.status = 404
     assert [await reason(hop) for _ in range(4)] == ["refused"] * 4
-    endpoint.status = 429
+    endpoint.status = 408
     assert [await reason(hop) for _ in range(3)] == ["away", "away", "open"]
+
+
+@pytest.mark.parametrize("status", [429, 503])
+async def test_one_that_has_no_time_for_a_model_is_asked_for_others(
+    make: Any, endpoint: Endpoint, clock: ManualClock, status: int
+) -> None:
+    hop = make(failures=1)
+    endpoint.status = status
+    endpoint.fields = {"retry-after": "3"}
+    assert [await reason(hop) for _ in range(3)] == ["busy"] * 3
+    assert (len(endpoint.asked), hop.open) == (1, False)
+    endpoint.status = 200
+    await hop.ask(OTHER, "", ROW, 10)
+    await hop.ask(MODEL, "2", ROW, 10)
+    clock.advance(2.9)
+    assert await reason(hop) == "busy"
+    clock.advance(0.1)
+    await hop.ask(MODEL, "", ROW, 10)
+
+
+@pytest.mark.parametrize(
+    ("told", "seconds"),
+    [
+        ("0", 0),
+        ("7", 7),
+        ("9" * 5_000, 40),  # eight times its pause
+        ("Fri, 15 Jan 2027 08:00:07 GMT", 7),
+        ("Fri, 15 Jan 2027 07:59:00 GMT", 0),
+        ("Fri, 15 Jan 2038 08:00:00 GMT", 40),
+        ("soon", 5),  # as long as its pause
+        ("-1", 5),
+        (None, 5),
+    ],
+)
+async def test_it_says_for_how_long_within_bounds(
+    make: Any, endpoint: Endpoint, clock: ManualClock, told: str | None, seconds: float
+) -> None:
+    hop = make()
+    endpoint.status = 503
+    endpoint.fields = {} if told is None else {"retry-after": told}
+    await reason(hop)
+    endpoint.status = 200
+    if seconds:
+        clock.advance(seconds - 0.1)
+        assert await reason(hop) == "busy"
+        clock.advance(0.1)
+    await hop.ask(MODEL, "", ROW, 10)
+
+
+async def test_one_that_is_back_and_has_no_time_is_back(make: Any, endpoint: Endpoint, clock: ManualClock) -> None:
+    hop = make(failures=1)
+    endpoint.status = 500
+    assert [await reason(hop), await reason(hop)] == ["away", "open"]
+    clock.advance(5)
+    endpoint.status = 429
+    assert await reason(hop) == "busy"
+    assert not hop.open
+
+
+async def test_what_it_has_no_time_for_is_forgotten_in_time(make: Any, endpoint: Endpoint, clock: ManualClock) -> None:
+    hop = make()
+    endpoint.status = 503
+    for number in map(str, range(1, 9)):
+        assert await reason(hop, number=number) == "busy"
+        clock.advance(2)
+    assert len(hop._resting) == 3
 
 
 async def test_it_is_not_waited_for_longer_than_there_is_time(make: Any, endpoint: Endpoint) -> None:
@@ -122,7 +189,7 @@ async def test_no_more_are_put_to_it_than_it_may_have(make: Any, endpoint: Endpo
     hop = make(concurrency=1)
     first = asyncio.create_task(hop.ask(MODEL, "", ROW, 10))
     await eventually(lambda: bool(endpoint.asked))
-    assert await reason(hop) == "busy"
+    assert await reason(hop) == "full"
     endpoint.held.set()
     await first
     assert not hop.open

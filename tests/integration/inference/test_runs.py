@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import weakref
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -99,3 +101,15 @@ async def test_a_model_with_many_runs_at_a_time_leaves_a_thread_to_others(runs: 
         each.cancel()
     await asyncio.wait(waiting)
     await eventually(lambda: not runs._running, 20)
+
+
+async def test_what_was_asked_is_let_go_at_once(runs: Runs) -> None:
+    question = np.full((1, 1), 0.5, np.float32)
+    held = weakref.ref(question)
+    gc.disable()  # a worker collects seldom, and a picture is half a megabyte
+    try:
+        await runs.ask(version("slow", SLOW), {"x": question}, 30)
+        del question
+        await eventually(lambda: held() is None)
+    finally:
+        gc.enable()

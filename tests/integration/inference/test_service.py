@@ -17,14 +17,31 @@ from edgeproxy.config.models import ModelsConfig
 from edgeproxy.inference.service import Inference
 from edgeproxy.inference.version import AskError, Outcome
 from edgeproxy.observe.metrics import render
+from edgeproxy.tensors import Spec
 from tests.support import onnx_bytes
 from tests.support.hop import Endpoint
-from tests.support.models import SCORE, SLOW, write
+from tests.support.models import SCORE, SLOW, Small, write
 from tests.support.stages import services
 
 ROW = {"features": np.zeros((1, 4), np.float32)}
 X = {"x": np.full((1, 1), 0.5, np.float32)}
 LONG = SLOW._replace(content=onnx_bytes.steady(256, 2_000))
+
+_GIVEN, _TOLD = Spec("x", "INT64", (1,)), Spec("y", "FP32", (1,))
+PICK = Small(
+    onnx_bytes.model(
+        onnx_bytes.graph(
+            [onnx_bytes.node("Gather", ["table", "x"], ["y"])],
+            [_GIVEN],
+            [_TOLD],
+            [onnx_bytes.tensor("table", [0.25, 0.5])],
+        )
+    ),
+    (_GIVEN,),
+    (_TOLD,),
+    {"inputs": {"x": [0]}, "outputs": {"y": [0.25]}},
+)
+"""0.25 for 0, 0.5 for 1; beyond that it fails."""
 
 Serve = Callable[..., Any]
 
@@ -139,6 +156,18 @@ async def test_what_is_out_of_budget_goes_further_in_hop_by_hop_and_then_to_the_
         assert [
             counted(inference, "edgeproxy_inference_total", by=by) for by in ("regional", "central", "default")
         ] == [1, 1, 1]
+
+
+async def test_another_node_is_told_that_a_model_fails_at_its_values_and_whoever_else_has_the_default(
+    tmp_path: Path, serve: Serve
+) -> None:
+    write(tmp_path, "pick", {"1": PICK}, default={"y": [0.125]}, pure=False)
+    async with serve() as inference:
+        assert (await outcome(inference, "pick", {"x": np.array([1])})).tensors["y"].tolist() == [0.5]
+        beyond = {"x": np.array([2])}
+        assert await reason(inference, "pick", beyond, here=True) == "failed"
+        assert (await outcome(inference, "pick", beyond)).by == "default"
+        assert (await outcome(inference, "pick", {"x": np.array([0])}, here=True)).by == "edge"
 
 
 async def test_without_a_default_there_is_no_answer(tmp_path: Path, serve: Serve) -> None:

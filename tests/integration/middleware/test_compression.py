@@ -208,21 +208,21 @@ def chunks(data: bytes) -> bytes:
 
 @pytest.mark.parametrize("coding", [b"br", b"zstd", b"gzip"])
 @pytest.mark.parametrize("kept", [KEPT, PASSING])
-def test_an_event_arrives_before_the_next_one_is_sent(
+def test_a_line_arrives_before_the_next_one_is_sent(
     site: Site, edge: InProcessEdge, coding: bytes, kept: bytes
 ) -> None:
     seen = threading.Semaphore(0)
 
-    def events(_: RecordedRequest) -> Script:
-        head = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n%b\r\nTransfer-Encoding: chunked\r\n\r\n" % kept
+    def lines(_: RecordedRequest) -> Script:
+        head = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n%b\r\nTransfer-Encoding: chunked\r\n\r\n" % kept
         yield head
         for number in range(5):
-            event = b"data: %d\n\n" % number
-            yield b"%x\r\n%b\r\n" % (len(event), event)
-            assert seen.acquire(timeout=5), "the event was held back"
+            line = b"data: %d\n\n" % number
+            yield b"%x\r\n%b\r\n" % (len(line), line)
+            assert seen.acquire(timeout=5), "the line was held back"
         yield b"0\r\n\r\n"
 
-    target = site.on(b"/events/%b/%x" % (coding, hash(kept)), events)
+    target = site.on(b"/lines/%b/%x" % (coding, hash(kept)), lines)
     with RawClient(edge.address) as client:
         client.send(request(target, b"Accept-Encoding: " + coding, CLOSE))
         for number in range(5):

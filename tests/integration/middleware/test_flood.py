@@ -77,6 +77,7 @@ def test_every_change_is_told_once_and_it_is_over_by_itself(node: Node) -> None:
     assert "c0ffee" not in node.edge.logs()
 
 
+@pytest.mark.slow
 def test_the_worker_that_judges_may_die_at_any_time(node: Node) -> None:
     node.surge(2)
     judge = next(line for line in node.edge.logs().splitlines() if "flood: node: " in line and "-> attack" in line)
@@ -87,6 +88,7 @@ def test_the_worker_that_judges_may_die_at_any_time(node: Node) -> None:
     assert "Traceback" not in node.edge.logs()
 
 
+@pytest.mark.slow
 def test_a_reload_keeps_what_was_learned(node: Node) -> None:
     node.surge(2)
     settings = node.edge.file.read_text()

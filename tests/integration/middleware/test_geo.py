@@ -84,6 +84,7 @@ def test_the_origin_is_told_and_rules_and_keys_go_by_it(origin: RecordingOrigin,
         assert "edgeproxy_geo_age_seconds" in edge.admin("/metrics")[1].decode()
 
 
+@pytest.mark.slow
 def test_files_change_under_traffic_and_damaged_ones_change_nothing(origin: RecordingOrigin, file: Path) -> None:
     bad: list[object] = []
     done = threading.Event()

@@ -11,6 +11,7 @@ import time
 from collections import Counter
 from typing import Any
 
+import pytest
 from aiohttp import web
 from pytest_aiohttp.plugin import AiohttpServer
 
@@ -77,6 +78,7 @@ class Issuer:
         return web.json_response({"keys": published})
 
 
+@pytest.mark.slow
 async def test_a_rotation_under_load_loses_no_valid_request(aiohttp_server: AiohttpServer) -> None:
     issuer = Issuer()
     server = await aiohttp_server(issuer.app())

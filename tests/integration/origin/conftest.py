@@ -13,7 +13,8 @@ import pytest
 import uvloop
 
 from edgeproxy.clock import Clock
-from edgeproxy.config.schema import PoolConfig
+from edgeproxy.config.pools import PoolConfig
+from edgeproxy.config.watch import Watch
 from edgeproxy.http.body import Body
 from edgeproxy.http.message import Request, Response
 from edgeproxy.observe.metrics import Metrics
@@ -145,6 +146,13 @@ class Origins:
             origin.url = f"{'https' if tls else 'http'}://{host}:{port}"
         return origin
 
+    def close(self, origin: Origin) -> None:
+        """Accept no more connections there; those there are go on."""
+        port = int(origin.url.rpartition(":")[2])
+        for server in self._servers:
+            if any(wire.getsockname()[1] == port for wire in server.sockets):
+                server.close()
+
     async def stop(self) -> None:
         for server in self._servers:
             server.close()
@@ -232,3 +240,10 @@ def settle() -> Callable[[Callable[[], bool]], Awaitable[None]]:
                 await asyncio.sleep(0.002)
 
     return until
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files that are followed are looked at often."""
+    run = Watch.run
+    monkeypatch.setattr(Watch, "run", lambda self, changed: run(self, changed, 0.02))

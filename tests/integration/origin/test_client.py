@@ -124,7 +124,7 @@ async def test_interim_answers_are_skipped(serve, make_pool, exchange):
         OK + b"X-A: b\rX-B: c\r\n\r\n",
         b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n",
         b"HTTP/1.1 101 Switching Protocols\r\n\r\n",
-        b"HTTP/1.1 103 Early Hints\r\n\r\n" * 20 + OK + b"Content-Length: 0\r\n\r\n",
+        b"HTTP/1.1 103 Early Hints\r\n\r\n" * 100 + OK + b"Content-Length: 0\r\n\r\n",
     ],
 )
 async def test_what_is_not_valid_http_is_refused(serve, make_pool, exchange, answer):

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from edgeproxy.clock import Clock
-from edgeproxy.config.schema import PoolConfig
+from edgeproxy.config.pools import PoolConfig
 from edgeproxy.errors import EdgeError, Kind
 from edgeproxy.observe.metrics import Metrics
 from edgeproxy.origin.pool import Pool

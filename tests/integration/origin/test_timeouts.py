@@ -46,6 +46,35 @@ async def test_an_origin_that_stalls_within_its_answer(serve, make_pool, exchang
     assert caught.value.kind is Kind.RESPONSE_TIMEOUT
 
 
+EVENTS = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n"
+
+
+async def test_a_stream_of_events_may_be_silent_for_longer_and_has_no_total(serve, make_pool, exchange):
+    async def script(wire):
+        await wire.request()
+        for data in (EVENTS, b"data: 1\n\n", b"data: 2\n\n"):
+            await wire.answer(data)
+            await asyncio.sleep(0.3)
+
+    pool = await make_pool((await serve(script)).url, timeouts={"between_bytes": 0.05, "total": 0.2})
+    body = (await pool.fetch(exchange())).body
+    assert [await body.read() for _ in range(3)] == [b"data: 1\n\n", b"data: 2\n\n", b""]
+
+
+async def test_the_silence_of_a_stream_of_events_has_an_end_too(serve, make_pool, exchange):
+    async def script(wire):
+        await wire.request()
+        await wire.answer(EVENTS + b"data: 1\n\n")
+        await wire.reader.read()
+
+    pool = await make_pool((await serve(script)).url, timeouts={"event_stream": 0.1})
+    body = (await pool.fetch(exchange())).body
+    assert await body.read() == b"data: 1\n\n"
+    with pytest.raises(EdgeError) as caught:
+        await body.read()
+    assert caught.value.kind is Kind.RESPONSE_TIMEOUT
+
+
 async def test_a_slow_answer_may_take_until_the_total(serve, make_pool, exchange, read):
     async def script(wire):
         await wire.request()

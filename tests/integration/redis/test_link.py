@@ -34,7 +34,10 @@ def guarded() -> Iterator[RedisServer]:
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[RedisServer]:
-    with RedisServer("--cluster-enabled", "yes", "--requirepass", PASSWORD, password=PASSWORD) as server:
+    bus = str(free_port())
+    with RedisServer(
+        *("--cluster-enabled", "yes", "--cluster-port", bus, "--requirepass", PASSWORD), password=PASSWORD
+    ) as server:
         with server.client as client:
             client.execute_command("CLUSTER", "ADDSLOTSRANGE", 0, 16383)
             wait_until(lambda: b"cluster_state:ok" in client.execute_command("CLUSTER", "INFO"), "the cluster is up")

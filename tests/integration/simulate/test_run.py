@@ -50,6 +50,7 @@ def test_a_small_flood_is_recognised_refused_and_over(origin: Site) -> None:
     assert report["good"]["quiet"]["answered"] == 1
 
 
+@pytest.mark.slow
 def test_without_a_flood_stage_it_says_so_and_what_was_felt(origin: Site) -> None:
     with EdgeProcess(config(origin.url, middleware={"flood": False})) as edge:
         report = simulate(edge, *SMALL, "--requests", "200", "--after", "2s")
@@ -58,6 +59,7 @@ def test_without_a_flood_stage_it_says_so_and_what_was_felt(origin: Site) -> Non
     assert report["good"]["attack"]["answered"] == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "limit"),
     [("slow-head", "head_timeout"), ("slow-body", "body_timeout"), ("idle", "idle_timeout")],
@@ -71,6 +73,7 @@ def test_slow_attacks_are_let_go_of(origin: Site, name: str, limit: str) -> None
     assert report["good"]["attack"]["answered"] == 1
 
 
+@pytest.mark.slow
 def test_handshakes_that_never_end_keep_no_good_client_out(origin: Site, tmp_path: Path) -> None:
     pair = Authority(tmp_path).issue("localhost")
     edge = EdgeProcess({})

@@ -136,3 +136,20 @@ def test_a_released_unix_socket_can_be_found_no_more_but_answers_who_has_found_i
         sockets.release()
         assert not Path(unix.path).exists()
         worker.accept()[0].close()
+
+
+def test_datagrams_come_on_the_port_that_connections_have(sockets):
+    both = [AddressValue("127.0.0.1", 0), AddressValue("127.0.0.1", 0, datagrams=True)]
+    sockets.provide(both, 2)
+    lent = [sockets.lend(both, worker) for worker in range(2)]
+    assert len({sock.getsockname() for each in lent for sock in each.values()}) == 1
+    assert {sock.type for sock in lent[0].values()} == {socket.SOCK_STREAM, socket.SOCK_DGRAM}
+    assert len({each["udp:127.0.0.1:0"].fileno() for each in lent}) == 2
+
+
+def test_a_port_where_somebody_takes_datagrams_is_not_taken_too(sockets):
+    with socket.socket(type=socket.SOCK_DGRAM) as other:
+        other.bind(("127.0.0.1", 0))
+        taken = AddressValue("127.0.0.1", other.getsockname()[1], datagrams=True)
+        with pytest.raises(ListenError, match=r"cannot listen on udp:127\.0\.0\.1:.*another process listens there"):
+            sockets.provide([taken], 1)

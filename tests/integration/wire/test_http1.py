@@ -276,15 +276,17 @@ def test_http_1_0_gets_no_100(client: RawClient) -> None:
 
 # Interim answers (RFC 9110 §15.2).
 
+PROCESSING = b"HTTP/1.1 102 Processing\r\nX-Hint: 1\r\n\r\n"
 HINTED = b"HTTP/1.1 103 Early Hints\r\nLink: </style.css>; rel=preload\r\nX-Hint: 1\r\n\r\n" + STORED
 
 
 def test_interim_answers_are_passed_on_and_not_stored(client: RawClient, wire: Wire) -> None:
-    target = wire.origin.on(b"/hinted", HINTED)
+    target = wire.origin.on(b"/hinted", PROCESSING + HINTED)
     client.send(request(target))
     answers = client.answers(1)
     assert [(a.status, a.get(b"link"), a.get(b"x-hint")) for a in answers.interim] == [
-        (103, b"</style.css>; rel=preload", b"1")
+        (102, None, b"1"),
+        (103, b"</style.css>; rel=preload", None),
     ]
     assert (answers.statuses, answers.final[0].get(b"x-hint")) == ([200], None)
     client.received.clear()

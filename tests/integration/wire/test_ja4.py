@@ -44,7 +44,7 @@ def wire(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Wire]:
     tls = {"certificates": [{"certificate": str(pair.certificate), "key": str(pair.key)}]}
     direct, proxied, without = (("127.0.0.1", free_port()) for _ in range(3))
     listeners: list[dict[str, Any]] = [
-        {"address": f"127.0.0.1:{direct[1]}", "tls": tls | {"fingerprint": True}},
+        {"address": f"127.0.0.1:{direct[1]}", "tls": tls | {"fingerprint": True}, "protocols": ["h1"]},
         {"address": f"127.0.0.1:{proxied[1]}", "tls": tls | {"fingerprint": True}, "proxy_protocol": ["127.0.0.1/32"]},
         {"address": f"127.0.0.1:{without[1]}", "tls": tls},
     ]

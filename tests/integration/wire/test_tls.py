@@ -25,14 +25,14 @@ class Secured:
         self.stranger = Authority(folder, "stranger")
         self.first = self.authority.issue("a.example")
         self.second = self.authority.issue("b.example", "*.wild.example")
-        self.ports = {name: free_port() for name in ("any", "new", "request", "require")}
+        self.ports = {name: free_port() for name in ("old", "any", "request", "require")}
         certificates = [_entry(self.first), _entry(self.second)]
         ca = str(self.clients.file)
         settings: dict[str, dict[str, Any]] = {
             "any": {},
-            "new": {"min_version": "1.3"},
-            "request": {"client_certificate": "request", "client_ca": ca},
-            "require": {"client_certificate": "require", "client_ca": ca},
+            "old": {"profile": "intermediate"},
+            "request": {"profile": "intermediate", "client_certificate": "request", "client_ca": ca},
+            "require": {"profile": "intermediate", "client_certificate": "require", "client_ca": ca},
         }
         listeners = [
             {"address": f"127.0.0.1:{self.ports[name]}", "tls": {"certificates": certificates, **more}}
@@ -78,14 +78,14 @@ def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secured]:
 
 
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
-def test_both_versions_are_spoken(secured: Secured, version: ssl.TLSVersion) -> None:
-    assert secured.served(secured.connect("any", version=version))
+def test_the_intermediate_profile_speaks_both_versions(secured: Secured, version: ssl.TLSVersion) -> None:
+    assert secured.served(secured.connect("old", version=version))
 
 
-def test_a_minimum_version_refuses_older_ones(secured: Secured) -> None:
-    assert secured.served(secured.connect("new", version=ssl.TLSVersion.TLSv1_3))
-    with pytest.raises(ssl.SSLError):
-        secured.connect("new", version=ssl.TLSVersion.TLSv1_2)
+def test_the_modern_profile_speaks_tls_1_3_alone_and_says_so(secured: Secured) -> None:
+    assert secured.served(secured.connect("any", version=ssl.TLSVersion.TLSv1_3))
+    with pytest.raises(ssl.SSLError, match=r"(?i)protocol version"):
+        secured.connect("any", version=ssl.TLSVersion.TLSv1_2)
 
 
 @pytest.mark.parametrize(

@@ -13,8 +13,8 @@ RESULT = (
     'RESULT {"requests": 1000, "microseconds": 2000000, "bytes": 1300000, "connect_errors": 0, "read_errors": 0, '
     '"write_errors": 0, "timeouts": 0, "statuses_above_399": 0}\n'
 )
-HITS = Expected(size=1024, cached=True, connections=64)
-PASSES = Expected(size=1024, cached=False, connections=64)
+HITS = Expected(size=1024, cached=True, under_way=64)
+PASSES = Expected(size=1024, cached=False, under_way=64)
 SAMPLE = Sample(
     requests=1000, seconds=2.0, bytes=1 << 21, parts={"varnishd": 0.02, "varnishncsa": 0.01}, workers=2, memory_growth=0
 )

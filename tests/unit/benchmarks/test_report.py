@@ -75,7 +75,9 @@ def test_a_row_that_is_measured_anew_takes_the_place_of_the_earlier_one(outcome,
     (tmp_path / "README.md").write_text(f"{report.BEGIN}\n{report.END}\n")
     other = Outcome(ROWS[1], Ratio.of([1.0], [2.0]), outcome.ours, outcome.peer)
     report.write(tmp_path / "docs", [outcome, other], [COST], CONDITIONS)
-    report.replace(tmp_path / "docs", [Outcome(ROWS[0], Ratio.of([3.0], [4.0]), outcome.ours * 2, outcome.peer * 2)])
+    report.replace(
+        tmp_path / "docs", [report.entry(Outcome(ROWS[0], Ratio.of([3.0], [4.0]), outcome.ours * 2, outcome.peer * 2))]
+    )
     rows = json.loads((tmp_path / "docs" / "benchmarks.json").read_text())["rows"]
     page = (tmp_path / "docs" / "benchmarks.md").read_text()
 
@@ -86,9 +88,82 @@ def test_a_row_that_is_measured_anew_takes_the_place_of_the_earlier_one(outcome,
     assert "**0.75**" in (tmp_path / "README.md").read_text()
 
 
+def test_a_row_that_is_new_stands_behind_the_others(outcome, tmp_path):
+    report.write(tmp_path, [outcome], [COST], CONDITIONS)
+    new = report.entry(outcome) | {"key": "http3-1k", "name": "HTTP/3"}
+    report.replace(tmp_path, [new])
+
+    assert json.loads((tmp_path / "benchmarks.json").read_text())["rows"] == [report.entry(outcome), new, COST.entry()]
+    assert "| HTTP/3 |" in (tmp_path / "benchmarks.md").read_text()
+
+
+BUDGET = {
+    "key": "budget-hits",
+    "name": "L1 hits: p99",
+    "unit": "ms",
+    "peer": "budget",
+    "ours": 9.5,
+    "peer_value": 50.0,
+    "ratio": 0.19,
+    "ratio_min": 0.1,
+    "ratio_max": 0.3,
+    "must": 1.0,
+    "aim": 0.5,
+    "reached": "aim",
+    "pairs": 5,
+    "detail": "p50 1.00",
+}
+LINE = "| L1 hits: p99 | ms | 9.5 | 50 | **0.19** (0.1 to 0.3; 5) | ≤ 1 | aim | p50 1.00 |"
+
+
+def test_budgets_stand_in_both_files_in_the_place_of_earlier_ones(outcome, tmp_path):
+    report.write(tmp_path, [outcome], [COST], CONDITIONS)
+    report.put(tmp_path, report.BUDGETS, [BUDGET | {"key": "budget-text", "name": "text"}])
+    report.put(tmp_path, report.BUDGETS, [BUDGET])
+    rows = json.loads((tmp_path / "benchmarks.json").read_text())["rows"]
+    page = (tmp_path / "benchmarks.md").read_text()
+
+    assert rows == [report.entry(outcome), COST.entry(), BUDGET]
+    assert page.count(LINE) == 1
+    assert "| text |" not in page
+
+
+def test_budgets_stay_when_the_rest_is_measured_anew(outcome, tmp_path):
+    report.write(tmp_path, [outcome], [COST], CONDITIONS)
+    report.put(tmp_path, report.BUDGETS, [BUDGET])
+    report.replace(tmp_path, [report.entry(outcome)])
+    report.write(tmp_path, [outcome], [COST], CONDITIONS)
+
+    assert BUDGET in json.loads((tmp_path / "benchmarks.json").read_text())["rows"]
+    assert (tmp_path / "benchmarks.md").read_text().count("L1 hits: p99") == 1
+    assert LINE in (tmp_path / "benchmarks.md").read_text()
+
+
+def test_rows_of_another_command_touch_no_budgets(outcome, tmp_path):
+    report.write(tmp_path, [outcome], [COST], CONDITIONS)
+    report.put(tmp_path, report.BUDGETS, [BUDGET])
+    report.put(tmp_path, report.INFERENCE, [{"key": "inference-digits"}])
+    rows = json.loads((tmp_path / "benchmarks.json").read_text())["rows"]
+
+    assert rows == [report.entry(outcome), COST.entry(), BUDGET, {"key": "inference-digits"}]
+    assert LINE in (tmp_path / "benchmarks.md").read_text()
+
+
+def test_budgets_are_not_written_where_there_is_no_place_for_them(outcome, tmp_path):
+    with pytest.raises(BenchmarkError, match="no report"):
+        report.put(tmp_path, report.BUDGETS, [BUDGET])
+    report.write(tmp_path, [outcome], [COST], CONDITIONS)
+    before = (tmp_path / "benchmarks.json").read_text()
+    (tmp_path / "benchmarks.md").write_text("another page")
+    with pytest.raises(BenchmarkError, match="no place"):
+        report.put(tmp_path, report.BUDGETS, [BUDGET])
+
+    assert (tmp_path / "benchmarks.json").read_text() == before
+
+
 def test_a_row_takes_no_place_where_there_is_none(outcome, tmp_path):
     with pytest.raises(BenchmarkError, match="no report"):
-        report.replace(tmp_path, [outcome])
+        report.replace(tmp_path, [report.entry(outcome)])
 
 
 def test_rows_have_keys_of_their_own():

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.benchmarks.stats import Ratio, Target
+from tests.benchmarks.stats import Ratio, Target, quantile
 
 
 def test_the_ratio_is_the_median_of_the_pairs_ratios_with_the_worst_and_the_best():
@@ -37,3 +37,13 @@ def test_a_target_of_cost_is_reached_from_above(ratio, reached):
 @pytest.mark.parametrize(("ratio", "reached"), [(1.95, "aim"), (1.9, "aim"), (1.7, "must"), (1.6, "no")])
 def test_a_target_of_capacity_is_reached_from_below(ratio, reached):
     assert Target(1.7, 1.9, higher_is_better=True).reached(ratio) == reached
+
+
+@pytest.mark.parametrize(("q", "value"), [(0, 1), (0.5, 2), (0.51, 3), (0.75, 3), (0.99, 4), (1, 4)])
+def test_a_quantile_is_a_value_that_was_seen(q, value):
+    assert quantile([3, 1, 4, 2], q) == value
+
+
+def test_nothing_has_no_quantile():
+    with pytest.raises(ValueError):
+        quantile([], 0.5)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgeproxy.bots.client_hello import LONGEST, HelloError, fingerprint
+from edgeproxy.bots.client_hello import LONGEST, HelloError, Offer, fingerprint, fingerprint_quic, offer
 
 CHROME_CIPHERS = [
     *(0x1301, 0x1302, 0x1303, 0xC02B, 0xC02F, 0xC02C, 0xC030, 0xCCA9, 0xCCA8, 0xC013, 0xC014),
@@ -185,3 +185,54 @@ def test_any_offer_has_a_fingerprint_of_one_form(ciphers: list[int], extensions:
     found = ja4(hello(ciphers, [kind for kind in extensions if kind not in (13, 16, 43)]))
     assert len(found) == 36
     assert (found[3] == "d") == (0 in extensions)
+
+
+# What is asked for.
+
+
+def name_list(name: bytes, kind: int = 0) -> bytes:
+    return sized(bytes((kind,)) + sized(name))
+
+
+def test_the_name_and_the_protocols_are_told() -> None:
+    message = hello(bodies={0: name_list(b"A.example")})
+    assert offer(records(message)) == Offer("a.example", (b"h2", b"http/1.1"))
+    assert offer(records(message, 7)) == Offer("a.example", (b"h2", b"http/1.1"))
+    assert offer(records(message)[:-1]) is None
+
+
+def test_what_is_not_asked_for_is_empty() -> None:
+    assert offer(records(hello(extensions=(13, 43)))) == Offer("", ())
+    assert offer(records(hello(extensions=None))) == Offer("", ())
+    assert offer(records(hello(bodies={0: name_list(b"a.example", 7)}))) == Offer("", (b"h2", b"http/1.1"))
+
+
+@pytest.mark.parametrize("bodies", [{0: b"\x00"}, {0: sized(b"\x00\x00\xffa")}, {16: b"\x00\x05\x09h2"}, {16: b""}])
+def test_an_extension_that_ends_too_soon_is_refused(bodies: dict[int, bytes]) -> None:
+    with pytest.raises(HelloError):
+        offer(records(hello(bodies={0: name_list(b"a.example"), **bodies})))
+
+
+@given(st.binary(max_size=80), st.integers(0, 200), st.integers(0, 200))
+def test_any_damage_is_an_offer_a_wish_for_more_or_refused(junk: bytes, start: int, size: int) -> None:
+    whole = records(hello(bodies={0: name_list(b"a.example")}))
+    try:
+        found = offer(whole[:start] + junk + whole[start + size :])
+    except HelloError:
+        return
+    assert found is None or isinstance(found, Offer)
+
+
+def test_a_hello_over_quic_differs_by_its_first_letter_alone() -> None:
+    over_tcp = fingerprint(records(hello()))
+    assert over_tcp is not None
+    assert fingerprint_quic(hello()) == "q" + over_tcp[1:]
+
+
+@given(st.binary(max_size=200) | st.binary(max_size=60).map(lambda rest: hello()[:50] + rest))
+def test_what_is_no_hello_over_quic_has_no_fingerprint(data: bytes) -> None:
+    try:
+        told = fingerprint_quic(data)
+    except HelloError:
+        return
+    assert told.startswith("q")

@@ -100,6 +100,12 @@ def test_a_method_that_changes_things_is_passed_on_and_invalidates(entry: Make, 
     assert outcome(x) == (b"fwd=method", "Invalidation")
 
 
+def test_a_grpc_call_invalidates_nothing(entry: Make) -> None:
+    x = exchange(headers={b"content-type": b"application/grpc+proto"}, method=b"POST")
+    assert Cache(entry()).ask(x) is None
+    assert outcome(x) == (b"fwd=method", "NoneType")
+
+
 def test_a_safe_method_is_passed_on_alone(entry: Make) -> None:
     x = exchange(method=b"OPTIONS")
     assert Cache(entry()).ask(x) is None

@@ -74,9 +74,12 @@ def test_the_target_list_is_configurable() -> None:
         (Response(200, {}, Pipe(100)), True),
         (Response(200, {}, Pipe(101)), False),
         (Response(200, {}, Pipe()), True),
+        (Response(200, {b"content-type": b"Text/Event-Stream; charset=utf-8"}, Pipe()), False),
+        (Response(200, {b"content-type": b"text/event-stream"}, Pipe(100)), True),
+        (Response(200, {b"content-type": b"text/html"}, Pipe()), True),
     ],
 )
-def test_a_body_that_is_known_to_be_too_large_does_not_fit(response: Response, fits: bool) -> None:
+def test_a_body_that_is_known_to_be_too_large_or_to_have_no_end_does_not_fit(response: Response, fits: bool) -> None:
     assert rules().fits(response) is fits
 
 

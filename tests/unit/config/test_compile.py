@@ -288,6 +288,25 @@ def test_models_are_made_for_stages_that_ask_them_and_those_made_anew_with_them(
     assert stages[2] is not stages[0]
 
 
+def test_pools_that_ask_a_model_get_it_and_are_made_anew_with_the_models(services: Services) -> None:
+    asking = TEXT.replace("http://127.0.0.1:2]", "http://127.0.0.1:2], balance: learned")
+    before = build(services, asking)
+    assert before.models is not None
+    assert before.pools["far"].learning is not None
+    assert before.pools["other"].learning is None
+    same, other = build(services, asking, before), build(services, asking + "models: {poll: 1m}\n", before)
+    assert (same.models, same.pools) == (before.models, before.pools)
+    assert other.models is not before.models
+    assert [name for name, pool in other.pools.items() if pool is before.pools[name]] == ["other"]
+
+
+def test_a_model_that_a_pool_cannot_ask_is_told_with_its_place(services: Services) -> None:
+    asking = "http://127.0.0.1:2], balance: learned, learned: {model: %s}"
+    for name, why in (("origin-latenzy", "there is no model 'origin-latenzy'"), ("digits", "does not take")):
+        with pytest.raises(ConfigErrors, match=f"pools.far.learned.model: .*{why}"):
+            build(services, TEXT.replace("http://127.0.0.1:2]", asking % name))
+
+
 def test_relative_files_of_stages_start_at_the_configurations_folder(services: Services, tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("good")
     config = load(TEXT.replace("limit: off", "reads: {file: a.txt}"), file=str(tmp_path / "edge.yaml"))

@@ -17,6 +17,7 @@ from edgeproxy.config.units import (
     parse_address,
     parse_duration,
     parse_endpoint,
+    parse_name_server,
     parse_network,
     parse_rate,
     parse_share,
@@ -93,6 +94,10 @@ def test_addresses_to_listen_on_have_one_form(written: str, shown: str) -> None:
         ("https://B.example/", EndpointValue("https", "b.example", 443)),
         ("http://[::1]", EndpointValue("http", "::1", 80)),
         ("unix:/run/app.sock", EndpointValue("http", "localhost", 0, "/run/app.sock")),
+        (
+            "srv+https://_https._tcp.Site.example",
+            EndpointValue("https", "site.example", 443, service="_https._tcp.site.example"),
+        ),
     ],
 )
 def test_endpoints_are_scheme_host_and_port(written: str, value: EndpointValue) -> None:
@@ -119,6 +124,15 @@ def test_a_network_may_be_one_address() -> None:
         (parse_address, ["unix:/" + "x" * 107]),
         (parse_endpoint, ["", "a.example", "ftp://a", "http://", "http://a:0", "http://a:99999", "http://a/path"]),
         (parse_endpoint, ["http://u:p@a", "http://a?x", "http://a#x", "unix:run/app.sock"]),
+        (
+            parse_endpoint,
+            ["srv+http://a.example", "srv+http://_http._udp.a", "srv+http://_http._tcp.a:80", "srv+unix:/a"],
+        ),
+        (parse_endpoint, ["srv+http://_http._tcp", "srv+srv+http://_http._tcp.a", "srv+http://_http._tcp.a/path"]),
+        (
+            parse_name_server,
+            ["", "a.example", "a.example:53", ":53", "127.0.0.1:0", "127.0.0.1:65536", "unix:/a", None],
+        ),
     ],
 )
 def test_what_is_written_otherwise_is_refused(parse: Any, wrong: list[Any]) -> None:
@@ -141,3 +155,16 @@ def test_units_are_shown_as_people_write_them() -> None:
     assert [format_duration(value) for value in (0, 0.25, 90, 3600, 86_400)] == ["0s", "250ms", "90s", "1h", "1d"]
     assert [format_size(value) for value in (0, 999, 32_000, 65_536, 10**9)] == ["0", "999", "32KB", "64KiB", "1GB"]
     assert [format_share(value) for value in (0, 0.125, 1)] == ["0%", "12.5%", "100%"]
+
+
+@pytest.mark.parametrize(
+    ("written", "value"),
+    [
+        ("10.0.0.2", ("10.0.0.2", 53)),
+        ("127.0.0.1:5353", ("127.0.0.1", 5353)),
+        ("2001:db8::53", ("2001:db8::53", 53)),
+        ("[2001:db8::53]:5353", ("2001:db8::53", 5353)),
+    ],
+)
+def test_name_servers_are_address_and_port(written: str, value: tuple[str, int]) -> None:
+    assert parse_name_server(written) == value

@@ -55,3 +55,11 @@ def test_the_page_has_our_counts_the_peers_and_every_reason() -> None:
     assert "| `c` (unmet) | RFC 9111 §4. |" in page
     assert "| `b` | It need not. |" in page
     assert "{" not in page
+
+
+def test_a_run_over_another_protocol_is_compared_case_by_case(tmp_path: Path) -> None:
+    file = tmp_path / "conformance.json"
+    file.write_text(report.as_json(SCORED, REASONS))
+    assert report.differences(SCORED, file) == []
+    other = [Scored(SCORED[0].case, "failed", "Assertion: no"), Scored(SCORED[1].case, "passed", ""), SCORED[2]]
+    assert report.differences(other, file) == ["a: failed, not passed: Assertion: no", "b: passed, not failed: "]

@@ -55,6 +55,13 @@ def test_what_the_log_wrote_as_json_is_read_as_it_was() -> None:
     assert record.cache
 
 
+def test_what_an_endpoint_was_chosen_by_is_read_as_it_was_written() -> None:
+    x = exchange(b"/", started=0.0)
+    x.choice, x.ended = (-4.605, 0.0, 60.0, 0.0123), 0.125
+    ((record,), _) = read(formatter("json")([x], TIME - 0.125))
+    assert record.choice == x.choice
+
+
 def test_the_combined_format_tells_the_same_but_for_what_it_leaves_out() -> None:
     ((record,), _) = read(logged("combined"))
     assert record == Record(
@@ -116,6 +123,12 @@ def test_a_packed_log_that_breaks_off_says_so() -> None:
         {"target": ...},
         {"client": ["a"]},
         {"user_agent": 7},
+        {"choice": "1"},
+        {"choice": [1, "2"]},
+        {"choice": [True]},
+        {"choice": [float("nan")]},
+        {"choice": [1e300]},
+        {"choice": [0] * 65},
     ],
 )
 def test_lines_with_values_that_are_none_are_left_out_and_counted(changes: dict[str, Any]) -> None:

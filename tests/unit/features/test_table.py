@@ -24,7 +24,7 @@ def test_every_one_makes_numbers_of_what_it_takes(name: str) -> None:
 
 
 def test_another_name_is_refused_with_those_there_are() -> None:
-    with pytest.raises(ValueError, match="'head/9' is no features known here; known are head/1, text/1"):
+    with pytest.raises(ValueError, match="'head/9' is no features known here; known are head/1, request/1, text/1"):
         feature("head/9")
 
 

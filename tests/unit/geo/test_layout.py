@@ -15,6 +15,7 @@ MAXMIND_CITY = {
     "city": {"geoname_id": 2643743, "names": {"de": "London (de)", "en": "London"}},
     "continent": {"code": "EU", "names": {"en": "Europe"}},
     "country": {"iso_code": "GB", "names": {"en": "United Kingdom"}},
+    "location": {"accuracy_radius": 10, "latitude": 51.5142, "longitude": 0, "time_zone": "Europe/London"},
     "registered_country": {"iso_code": "US"},
     "subdivisions": [{"iso_code": "ENG", "names": {"en": "England"}}, {"iso_code": "LND"}],
     "traits": {"autonomous_system_number": 64496, "autonomous_system_organization": "Example Ltd"},
@@ -24,12 +25,14 @@ MAXMIND_CITY = {
 @pytest.mark.parametrize(
     ("record", "expected"),
     [
-        (MAXMIND_CITY, Place("GB", "ENG", "London", 64496, "Example Ltd")),
+        (MAXMIND_CITY, Place("GB", "ENG", "London", 64496, "Example Ltd", (51.5142, 0.0))),
         ({"country_code": "AU"}, Place("AU")),
         (
             {"country_code": "US", "state1": "California", "state2": "", "city": "Mountain View", "latitude": 37.4},
             Place("US", "California", "Mountain View"),
         ),
+        ({"city": "Quito", "latitude": 0.0, "longitude": -78.5}, Place(city="Quito", at=(0.0, -78.5))),
+        ({"country": "FR", "lat": "48.85", "lng": "2.35"}, Place("FR", at=(48.85, 2.35))),
         ({"autonomous_system_number": 13, "autonomous_system_organization": "Net"}, Place(asn=13, organisation="Net")),
         ({"asn": "AS13", "as_name": "Net", "country_code": "de"}, Place("DE", asn=13, organisation="Net")),
         ({"country": "FR", "region": "Brittany"}, Place("FR", "Brittany")),
@@ -55,6 +58,13 @@ def test_every_layout_says_the_same(record: dict[str, Any], expected: Place) -> 
         {"city": "two\nlines"},
         {"autonomous_system_number": -1},
         {"autonomous_system_number": 2**32},
+        {"latitude": 90.1, "longitude": 0.5},
+        {"latitude": 1.0, "longitude": float("nan")},
+        {"latitude": "north", "longitude": 7.5},
+        {"latitude": True, "longitude": 7.5},
+        {"latitude": 0.0, "longitude": 0.0},  # what files have for "unknown"
+        {"latitude": 10**400, "longitude": 7.5},
+        {"location": [1.5, 7.5]},
         {"asn": "AS"},
         {"asn": "AS99999999999999999999"},
     ],
@@ -72,7 +82,12 @@ ANYTHING = st.recursive(
     lambda inner: (
         st.lists(inner, max_size=3)
         | st.dictionaries(
-            st.sampled_from(["country", "iso_code", "country_code", "subdivisions", "city", "names", "en", "asn"]),
+            st.sampled_from(
+                [
+                    *("country", "iso_code", "country_code", "subdivisions", "city", "names", "en", "asn"),
+                    *("location", "latitude", "longitude", "lat", "lng"),
+                ]
+            ),
             inner,
         )
     ),
@@ -85,6 +100,7 @@ def test_any_record_is_a_place_that_can_stand_in_a_field(record: object) -> None
     said = place(record)
     assert said.country == "" or (len(said.country) == 2 and said.country.isupper())
     assert 0 <= said.asn < 2**32
+    assert said.at is None or (abs(said.at[0]) <= 90 and abs(said.at[1]) <= 180)
     assert all(text.isprintable() and len(text) <= LONGEST for text in (said.region, said.city, said.organisation))
 
 
@@ -96,6 +112,9 @@ def test_any_record_is_a_place_that_can_stand_in_a_field(record: object) -> None
         ([Place("DE"), Place("DE", "BE", "Berlin")], Place("DE", "BE", "Berlin")),
         ([Place("DE"), Place("AT", "9", "Vienna")], Place("DE")),
         ([Place("DE", "BE"), Place("DE", "BY", "Munich")], Place("DE", "BE")),
+        ([Place("DE"), Place("DE", at=(52.5, 13.4))], Place("DE", at=(52.5, 13.4))),
+        ([Place("DE", "BE", "Berlin"), Place("DE", "BY", "Munich", at=(48.1, 11.6))], Place("DE", "BE", "Berlin")),
+        ([Place("DE", at=(52.5, 13.4)), Place("DE", "BY", "Munich", at=(48.1, 11.6))], Place("DE", at=(52.5, 13.4))),
         ([Place(asn=13), Place(asn=14, organisation="Other")], Place(asn=13)),
         ([NOWHERE, Place("AT", "9", "Vienna", 14, "Net")], Place("AT", "9", "Vienna", 14, "Net")),
     ],

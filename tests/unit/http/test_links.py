@@ -33,6 +33,14 @@ def test_links_are_read_with_their_relations(value: bytes, links: list[tuple[byt
     assert [(link.target, set(link.relations)) for link in parse_links(value)] == links
 
 
+def test_a_link_is_kept_as_it_is_written_with_its_parameters_unquoted() -> None:
+    written = rb'</a>; REL=preload; as="style";as=font; title="a \"b\", <c>"; crossorigin'
+    first, second = parse_links(b" ,, " + written + b" , </b>")
+    assert first.text == written
+    assert first.parameters == {b"rel": b"preload", b"as": b"style", b"title": b'a "b", <c>', b"crossorigin": b""}
+    assert second.text == b"</b>"
+
+
 def test_the_number_of_links_has_a_bound() -> None:
     assert len(parse_links(b"</a>; rel=preload, " * 1_000)) == MOST
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from edgeproxy.http.media import media_matcher, media_pattern
+from edgeproxy.http.media import is_event_stream, media_matcher, media_pattern
 
 
 @pytest.mark.parametrize(
@@ -39,3 +39,18 @@ def test_what_is_no_pattern(value: str) -> None:
 
 def test_patterns_are_in_lower_case() -> None:
     assert media_pattern(" Application/*+JSON ") == "application/*+json"
+
+
+@pytest.mark.parametrize(
+    ("told", "expected"),
+    [
+        (b"text/event-stream", True),
+        (b" TEXT/Event-Stream ;charset=utf-8", True),
+        (b"text/event-streams", False),
+        (b"text/html; x=text/event-stream", False),
+        (b"", False),
+        (None, False),
+    ],
+)
+def test_streams_of_events_are_known_by_their_type(told: bytes | None, expected: bool) -> None:
+    assert is_event_stream(told) is expected

@@ -276,7 +276,8 @@ async def test_questions_that_are_none_are_refused_with_the_reason(body: Any, re
 
 
 @pytest.mark.parametrize(
-    ("said", "status", "retry"), [("unknown", 404, None), ("tensors", 400, None), ("unanswered", 503, b"1")]
+    ("said", "status", "retry"),
+    [("unknown", 404, None), ("tensors", 400, None), ("failed", 422, None), ("unanswered", 503, b"1")],
 )
 @pytest.mark.parametrize("path", ["infer", "predict"])
 @pytest.mark.parametrize("waits", [True, False])

@@ -4,21 +4,29 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
 from edgeproxy.features import table
-from edgeproxy.inference.score import PAUSE, ModelScore
-from edgeproxy.inference.version import AskError
+from edgeproxy.inference.score import LONGEST, PAUSE, ModelScore
+from edgeproxy.inference.version import AskError, Version
 from edgeproxy.observe.metrics import Metrics
 from tests.support.oracle import TEXT, Oracle, labelled, manifest
 from tests.support.stages import exchange
 
+if TYPE_CHECKING:
+    from edgeproxy.inference.session import Session
+
 
 @pytest.fixture(autouse=True)
 def head(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(table.TABLE, "head/1", table.Row("request", "tests.support.oracle", "head"))
+    monkeypatch.setitem(table.TABLE, "head/1", table.Row("request", "tests.support.oracle", "head", "identity"))
+
+
+def version(number: str) -> Version:
+    described = manifest()
+    return Version(described, number, described.versions[number], cast("Session", None), 0.0, inline=True)
 
 
 class Bench:
@@ -29,8 +37,8 @@ class Bench:
         self.metrics = Metrics()
         self.scorer = ModelScore(lambda _: weighed, self.oracle, "score", 60, self.metrics)
 
-    def at(self, seconds: float = 0.0) -> int:
-        return self.scorer.score(exchange(headers={b"user-agent": b"Mozilla/5.0"}, started=seconds))
+    def at(self, seconds: float = 0.0, agent: bytes = b"Mozilla/5.0") -> int:
+        return self.scorer.score(exchange(headers={b"user-agent": agent}, started=seconds))
 
     def counted(self, outcome: str) -> float:
         labels = ("model", "on", "outcome")
@@ -58,6 +66,38 @@ def test_it_asks_this_node_alone() -> None:
     bench = Bench()
     bench.at()
     assert bench.oracle.asked[0][2]["here"]
+
+
+def test_what_was_said_of_a_head_is_remembered_while_the_version_serves() -> None:
+    bench = Bench(Oracle(says=lambda _: [0.5]))
+    bench.oracle.version = version("1")
+    assert [bench.at() for _ in range(3)] == [40, 40, 40]
+    assert bench.at(agent=b"curl/8") == 40
+    assert len(bench.oracle.asked) == 2
+    assert bench.oracle.repeats == 2
+    assert bench.counted("answered") == 4
+    bench.oracle.says = lambda _: [1.0]
+    assert bench.at() == 40
+    bench.oracle.version = version("2")
+    assert bench.at() == 70
+
+
+def test_a_model_that_is_not_pure_is_asked_each_time() -> None:
+    bench = Bench(Oracle(manifest(pure=False)))
+    bench.oracle.version = version("1")
+    assert [bench.at(), bench.at()] == [64, 64]
+    assert len(bench.oracle.asked) == 2
+
+
+def test_floods_of_heads_do_not_grow_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edgeproxy.inference.score.KEPT", 8)
+    bench = Bench()
+    bench.oracle.version = version("1")
+    for number in range(100):
+        bench.at(agent=b"%d" % number)
+    assert len(bench.scorer._values) + len(bench.scorer._older) <= 8
+    bench.at(agent=b"x" * (LONGEST + 1))
+    assert all(len(key) <= LONGEST for key in bench.scorer._values)
 
 
 def test_without_an_answer_the_score_is_as_without_a_model(caplog: pytest.LogCaptureFixture) -> None:

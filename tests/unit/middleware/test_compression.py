@@ -202,10 +202,17 @@ async def test_what_grows_stays_as_it_is() -> None:
         assert response.get(b"vary") == b"accept-encoding"
 
 
+def test_streams_of_events_hold_no_place_unless_they_are_named() -> None:
+    events = {"content_type": b"text/event-stream; charset=utf-8"}
+    passed = answered(html(Pipe(), **events))
+    assert (passed.filters, passed.get(b"content-encoding"), passed.get(b"vary")) == (None, None, None)
+    assert answered(html(Pipe(), **events), settings={"types": ["text/*", "text/event-stream"]}).filters is not None
+
+
 @pytest.mark.parametrize("accept", [b"br", b"zstd", b"gzip"])
 @pytest.mark.parametrize("content_type", [b"text/html", b"text/event-stream"])
 def test_a_stream_is_flushed_chunk_by_chunk(accept: bytes, content_type: bytes) -> None:
-    response = answered(html(Pipe(), content_type=content_type), accept)
+    response = answered(html(Pipe(), content_type=content_type), accept, {"types": [content_type.decode()]})
     assert response.filters is not None
     (feed,) = response.filters
     read = {

@@ -24,8 +24,8 @@ def test_a_stage_is_called_what_its_file_is_called() -> None:
         assert module.name in names
 
 
-def test_the_cache_is_last_and_the_request_id_first() -> None:
-    assert (NAMES[0], NAMES[-1]) == ("request_id", "cache")
+def test_the_cache_ends_what_hits_pass_and_the_request_id_is_first() -> None:
+    assert (NAMES[0], NAMES[-2:]) == ("request_id", ["cache", "early_hints"])
 
 
 def test_stages_stand_behind_what_they_rely_on() -> None:

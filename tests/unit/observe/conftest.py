@@ -41,6 +41,7 @@ def record():
         "agent": "",
         "identity": "",
         "score": 0,
+        "choice": (),
     }
 
     def make(target=b"/", headers=None, method=b"GET", host=b"example.com", name="site", started=100.0, **fields):

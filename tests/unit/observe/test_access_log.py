@@ -115,7 +115,7 @@ def test_every_line_fits_an_atomic_write(record, shape, byte):
         b"/?" + long, {b"user-agent": long, b"referer": long}, method=long, host=long, id=long,
         client="2001:db8:1234:1234:1234:1234:1234:1234", name="r" * 64, endpoint="e" * 300, error="x" * 40,
         identity=long.decode("latin-1"), agent="a" * 300, score=100,
-        tags=("t" * 300,), verdict=b"fwd=vary-miss",
+        tags=("t" * 300,), verdict=b"fwd=vary-miss", choice=(-1.2345e-100,) * 13,
     )  # fmt: skip
     line = formatter(shape)([made], OFFSET)
     assert len(line) <= LINE
@@ -158,3 +158,10 @@ def test_what_is_remembered_of_values_is_bounded():
     size = len(escaped)
     assert escaped.of(b"x" * 5000).startswith(b"xxx")
     assert len(escaped) == size
+
+
+def test_what_an_endpoint_was_chosen_by_is_said_where_a_model_is_asked(record):
+    made = record(choice=(-4.60517, 0.0, 3.0, 60.0, 0.0123456))
+    assert json.loads(formatter("json")([made], OFFSET))["choice"] == [-4.605, 0, 3, 60, 0.01235]
+    assert b"choice" not in formatter("json")([record()], OFFSET)
+    assert b"4.605" not in formatter("combined")([made], OFFSET)

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from edgeproxy.config.schema import TimeoutsConfig
+from edgeproxy.config.pools import TimeoutsConfig
 from edgeproxy.errors import EdgeError
 from edgeproxy.http.message import Request
 from edgeproxy.origin.client import Connection

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from edgeproxy.config.schema import HealthConfig
+from edgeproxy.config.pools import HealthConfig
 from edgeproxy.origin.health import Health
 
 

@@ -8,6 +8,7 @@ from edgeproxy.pipeline.middleware import Middleware
 from edgeproxy.pipeline.sources import obtain, source_fields
 from middleware.cache import Cache
 from middleware.headers import Headers
+from middleware.split import Split
 from tests.support.caching import Edge
 from tests.support.stages import exchange, route, services, stage
 
@@ -65,3 +66,16 @@ async def test_a_shaping_stage_may_answer_itself_and_a_route_may_do_without_a_ca
     assert (await brought(edge, wanting())).body == b"body"
     assert (await brought(edge, wanting())).body == b"body"
     assert len(edge.asked) == 2
+
+
+async def test_it_comes_from_the_arms_of_whoever_wants_it() -> None:
+    edge, lent = Edge(), services()
+    arms = {"old": {}, "new": {"when": {"client": "203.0.113.0/24"}, "request": {"x-arm": "new"}}}
+    split = stage(Split, {"splits": {"test": {"arms": arms}}}, lent)
+    edge.route = route([split, stage(Cache, {}, lent)], edge)
+    for client in ("203.0.113.5", "192.0.2.7"):
+        x = wanting()
+        x.client, x.route = client, edge.route
+        split.request(x)
+        await brought(edge, x.fork(x.request))  # as the cache's own question to the origin wants it
+    assert [asked.headers.get(b"x-arm") for asked in edge.asked] == [b"new", None], "each arm has its own copy"

@@ -6,6 +6,8 @@ const sure = document.querySelector("[data-sure]");
 const remark = document.querySelector("[data-remark]");
 const language = document.querySelector("[data-language]");
 const certain = document.querySelector("[data-certain]");
+const you = document.querySelector("[data-you]");
+const visited = document.querySelector("[data-visit]");
 const names = new Intl.DisplayNames(["en"], { type: "language" });
 let pending = 0;
 let last = null;
@@ -84,6 +86,19 @@ async function recognise(text) {
   certain.textContent = `${percent(best.probability)} sure; else ${names.of(next.label)} (${percent(next.probability)}).`;
 }
 
+// A question without a body asks about its own head.
+async function visit() {
+  const answer = await fetch("/v2/models/bot-score/predict", { method: "POST" });
+  const told = await answer.json().catch(() => ({}));
+  if (!answer.ok) {
+    visited.textContent = told.error || `The edge answered ${answer.status}.`;
+    return;
+  }
+  const score = told.outputs.probability[0][0];
+  you.textContent = score < 0.5 ? "A browser" : "A program";
+  visited.textContent = `The head of this page's request looks like a program's by ${percent(score)}.`;
+}
+
 function percent(share) {
   return `${(share * 100).toFixed(share > 0.01 && share < 0.99 ? 0 : 1)} %`;
 }
@@ -93,3 +108,4 @@ remark.addEventListener("submit", (event) => {
   recognise(remark.remark.value);
 });
 wipe();
+visit();
