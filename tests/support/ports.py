@@ -7,6 +7,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 
 def free_port() -> int:
@@ -37,6 +38,15 @@ def accepts(port: int, host: str = "127.0.0.1") -> bool:
             return True
     except OSError:
         return False
+
+
+def queued(*ports: int) -> int:
+    """Bytes that wait in the kernel on IPv4 connections from or to these ports, at both ends: not acknowledged, or not
+    read. How much that may be, the kernel decides as it sees the machine's memory and the connection's speed."""
+    rows = [row.split() for row in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    wanted = {f"{port:04X}" for port in ports}
+    ends = [row for row in rows if not wanted.isdisjoint((row[1][-4:], row[2][-4:]))]
+    return sum(int(size, 16) for row in ends for size in row[4].split(":"))
 
 
 def end_process(process: subprocess.Popen[bytes], grace: float = 10.0) -> int:
