@@ -1,4 +1,4 @@
-"""What Python's ssl cannot set on a context: groups, keys of session tickets, a refusal by ALPN, stapled OCSP answers.
+"""What Python's ssl cannot set on a context: groups, keys of session tickets, stapled OCSP answers.
 
 The same libssl is called that ``_ssl`` is linked with, through its own handle. The ``SSL_CTX`` of a context is the
 first field of CPython's object (``PySSLContext`` in Modules/_ssl.c, from 3.11 to 3.13). Where interpreter, library or
@@ -15,7 +15,7 @@ import os
 import ssl
 import sys
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, Final, NamedTuple, Protocol
 
 logger = logging.getLogger("edgeproxy.tls")
@@ -24,7 +24,6 @@ GROUPS: Final = (b"X25519MLKEM768:X25519:P-256:P-384", b"X25519:P-256:P-384")  #
 NAME_BYTES, KEY_BYTES, IV_BYTES = 16, 32, 16
 
 _KNOWN: Final = ((3, 11), (3, 12), (3, 13))
-_FOUND_MOST: Final = 256  # offers of protocols whose answer is remembered
 _KEYS_MOST: Final = 8
 _TICKET_KEYS_BYTES: Final = NAME_BYTES + 2 * KEY_BYTES
 
@@ -33,7 +32,7 @@ _CTRL_MODE, _CTRL_SESSION_CACHE, _CTRL_SET_TICKET_KEYS, _CTRL_SET_GROUPS_LIST = 
 _CTRL_SET_STATUS_CB, _CTRL_SET_STATUS_ARGUMENT, _CTRL_SET_STATUS_RESPONSE = 63, 64, 71
 _MODE_NO_AUTO_CHAIN, _MODE_RELEASE_BUFFERS = 0x8, 0x10
 _SESSION_CACHE_OFF = 0
-_EXT_OK, _EXT_FATAL, _EXT_NOACK = 0, 2, 3
+_EXT_OK, _EXT_NOACK = 0, 3
 _TICKET_FAILED, _TICKET_NONE, _TICKET_OK, _TICKET_RENEW = -1, 0, 1, 2
 _PARAM_UTF8, _PARAM_OCTETS = 4, 5
 _POINTER_BYTES: Final = ctypes.sizeof(ctypes.c_void_p)
@@ -42,7 +41,6 @@ _Number = ctypes.c_int
 _Pointer = ctypes.c_void_p
 
 _TICKET = ctypes.CFUNCTYPE(_Number, _Pointer, _Pointer, _Pointer, _Pointer, _Pointer, _Number)
-_ALPN = ctypes.CFUNCTYPE(_Number, _Pointer, _Pointer, _Pointer, _Pointer, ctypes.c_uint, _Pointer)
 _STATUS = ctypes.CFUNCTYPE(_Number, _Pointer, _Pointer)
 
 
@@ -87,7 +85,6 @@ def _load() -> ctypes.PyDLL:
         "SSL_CTX_ctrl": (ctypes.c_long, (_Pointer, _Number, ctypes.c_long, _Pointer)),
         "SSL_ctrl": (ctypes.c_long, (_Pointer, _Number, ctypes.c_long, _Pointer)),
         "SSL_CTX_callback_ctrl": (ctypes.c_long, (_Pointer, _Number, _STATUS)),
-        "SSL_CTX_set_alpn_select_cb": (None, (_Pointer, _ALPN, _Pointer)),
         "SSL_CTX_set_tlsext_ticket_key_evp_cb": (_Number, (_Pointer, _TICKET)),
         "EVP_CIPHER_fetch": (_Pointer, (_Pointer, ctypes.c_char_p, ctypes.c_char_p)),
         "EVP_EncryptInit_ex": (_Number, (_Pointer, _Pointer, _Pointer, ctypes.c_char_p, ctypes.c_char_p)),
@@ -131,7 +128,7 @@ MISSING: Final = _missing()
 _library: Final = None if MISSING else _load()
 
 # What libssl calls back must outlive every connection, which may outlive its context: nothing of it is ever freed.
-# There is one for each listener's keys, one for each list of protocols, one for all staples.
+# There is one for each listener's keys, one for all staples.
 _kept: Final[dict[Any, Any]] = {}
 _staples: Final[dict[int, dict[int, Callable[[], bytes]]]] = {}  # by a context's number, by certificate
 _numbered: Final[weakref.WeakKeyDictionary[ssl.SSLContext, int]] = weakref.WeakKeyDictionary()
@@ -141,9 +138,7 @@ _numbers: Final = itertools.count(1)
 def report() -> None:
     """Say in the log what is left off, if anything is."""
     if MISSING:
-        logger.warning(
-            "tls: without shared session tickets, stapling, a choice of groups and refusals by ALPN: %s", MISSING
-        )
+        logger.warning("tls: without shared session tickets, stapling and a choice of groups: %s", MISSING)
 
 
 def tune(context: ssl.SSLContext) -> None:
@@ -173,18 +168,6 @@ def seal_tickets(context: ssl.SSLContext, key: Key, keys: Keys | None) -> None:
     if keys not in _kept:
         _kept[keys] = _TICKET(_Sealing(_library, keys).callback)
     _library.SSL_CTX_set_tlsext_ticket_key_evp_cb(pointer, _kept[keys])
-
-
-def choose_protocol(context: ssl.SSLContext, protocols: Sequence[str]) -> None:
-    """Speak the first of ``protocols`` that a client offers; one that offers others alone is refused with the alert
-    no_application_protocol (RFC 7301 §3.2)."""
-    context.set_alpn_protocols(protocols)
-    if _library is None:
-        return
-    names = tuple(protocol.encode("ascii") for protocol in protocols)
-    if names not in _kept:
-        _kept[names] = _ALPN(_Choosing(names).callback)
-    _library.SSL_CTX_set_alpn_select_cb(_pointer(context), _kept[names], None)
 
 
 def staple(context: ssl.SSLContext, response: Callable[[], bytes]) -> None:
@@ -220,50 +203,6 @@ def _staple(connection: int, number: int | None) -> int:
         logger.exception("tls: no OCSP response could be shown")
         return _EXT_NOACK
     return _EXT_OK
-
-
-class _Choosing:
-    """Which protocol answers an offer (RFC 7301 §3.1)."""
-
-    def __init__(self, names: Sequence[bytes]) -> None:
-        self._names = {name: ctypes.create_string_buffer(name, len(name)) for name in names}
-        self._found: dict[bytes, tuple[bytes, bytes] | None] = {}
-
-    def callback(self, _: int, out: int, out_size: int, offer: int, size: int, __: int) -> int:
-        try:
-            offered = ctypes.string_at(offer, size)
-            found = self._found[offered] if offered in self._found else self._find(offered)
-            if found is None:
-                return _EXT_FATAL
-            ctypes.memmove(out, found[0], _POINTER_BYTES)
-            ctypes.memmove(out_size, found[1], 1)
-        except Exception:
-            logger.exception("tls: no protocol could be chosen")
-            return _EXT_FATAL
-        return _EXT_OK
-
-    def _find(self, offered: bytes) -> tuple[bytes, bytes] | None:
-        """Where the name of the one chosen lies, and its length, as they are written into libssl's variables."""
-        names = protocol_names(offered)
-        chosen = next((name for name in self._names if name in names), None)
-        found = None
-        if chosen is not None:
-            found = bytes(_Pointer(ctypes.addressof(self._names[chosen]))), bytes((len(chosen),))
-        if len(self._found) >= _FOUND_MOST:
-            self._found.clear()
-        self._found[offered] = found
-        return found
-
-
-def protocol_names(offered: bytes) -> list[bytes]:
-    """A list of protocols as it is on the wire; libssl has checked its lengths."""
-    names = []
-    at = 0
-    while at < len(offered):
-        end = at + 1 + offered[at]
-        names.append(offered[at + 1 : end])
-        at = end
-    return names
 
 
 class _Armed:

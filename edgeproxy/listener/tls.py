@@ -9,7 +9,7 @@ from typing import Final
 
 from edgeproxy.config.tls import TlsConfig
 from edgeproxy.listener import openssl
-from edgeproxy.listener.handshake import Handshake
+from edgeproxy.listener.handshake import Context
 
 _OLDEST: Final = {"modern": ssl.TLSVersion.TLSv1_3, "intermediate": ssl.TLSVersion.TLSv1_2}
 _CLIENT: Final = {"off": ssl.CERT_NONE, "request": ssl.CERT_OPTIONAL, "require": ssl.CERT_REQUIRED}
@@ -29,18 +29,17 @@ Pair = tuple[str, str]
 """The files of a certificate chain and of its key, which may be the same."""
 
 
-def new_context(config: TlsConfig, protocols: Sequence[str]) -> ssl.SSLContext:
+def new_context(config: TlsConfig, protocols: Sequence[str]) -> Context:
     """A context that speaks ``protocols`` (ALPN), the first preferred, without a certificate yet. Raises OSError, and
     ValueError for what cannot be used."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.sslobject_class = Handshake
+    context = Context(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = _OLDEST[config.profile]
     context.set_ciphers(_CIPHERS)
     context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION
     context.options &= ~ssl.OP_CIPHER_SERVER_PREFERENCE
     context.num_tickets = _TICKETS
     openssl.tune(context)
-    openssl.choose_protocol(context, protocols)
+    context.speak(protocols)
     context.verify_mode = _CLIENT[config.client_certificate]
     if config.client_ca is not None:
         try:

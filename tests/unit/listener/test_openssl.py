@@ -7,8 +7,6 @@ import ssl
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from edgeproxy.config.tls import TlsConfig
 from edgeproxy.listener import openssl
@@ -50,25 +48,6 @@ def test_costly_groups_are_not(authority: Authority, server: ssl.SSLContext, cur
         meet(client, server, "a.example")
 
 
-@pytest.mark.parametrize(
-    ("offered", "spoken"),
-    [(("h2", "http/1.1"), "h2"), (("http/1.1", "h2"), "h2"), (("x", "http/1.1"), "http/1.1"), ((), None)],
-)
-def test_the_first_of_ours_that_is_offered_is_spoken(
-    authority: Authority, server: ssl.SSLContext, offered: tuple[str, ...], spoken: str | None
-) -> None:
-    client = client_context(str(authority.file), *offered)
-    for _ in range(2):
-        assert meet(client, server, "a.example").client.selected_alpn_protocol() == spoken
-
-
-@pytest.mark.parametrize("offered", ["h3", "xh2", "\x02h2"])
-def test_who_offers_others_alone_is_told_so(authority: Authority, server: ssl.SSLContext, offered: str) -> None:
-    for _ in range(2):
-        with pytest.raises(ssl.SSLError, match=r"(?i)no application protocol"):
-            meet(client_context(str(authority.file), offered), server, "a.example")
-
-
 def test_what_is_called_back_outlives_its_context(authority: Authority) -> None:
     pair = authority.issue("b.example")
     config = TlsConfig(on_demand=True)
@@ -82,11 +61,6 @@ def test_what_is_called_back_outlives_its_context(authority: Authority) -> None:
         gc.collect()
         assert met.client.selected_alpn_protocol() == "h2"
     assert len(openssl._staples) <= 2
-
-
-@given(st.lists(st.binary(min_size=1, max_size=255), max_size=20))
-def test_a_list_of_protocols_is_read_as_it_was_written(names: list[bytes]) -> None:
-    assert openssl.protocol_names(b"".join(bytes((len(name),)) + name for name in names)) == names
 
 
 def test_without_the_library_contexts_work_as_python_makes_them(
