@@ -61,9 +61,6 @@ class ByPreface(Client):
         super().__init__(server, endpoint, told)
         self._begun = b""
 
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._server.forget(self, self._peer.address)
-
     def data_received(self, data: bytes) -> None:
         if self._deaf:
             return

@@ -38,6 +38,10 @@ class Client(Flow):
             self._deaf = self._closing = True
             stream.abort()
 
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self._server.forget(self, self._peer.address)
+
     def succeed(self, predecessor: Client) -> None:
         """Take over the connection of another, whose first bytes showed that it is spoken on in another way."""
         self.transport = predecessor.transport

@@ -6,8 +6,8 @@ import asyncio
 import fcntl
 import struct
 import termios
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Callable, Iterable
+from typing import Any, Final
 
 from edgeproxy.config.schema import LimitsConfig
 from edgeproxy.errors import EdgeError, Kind
@@ -15,7 +15,39 @@ from edgeproxy.errors import EdgeError, Kind
 WRITE_HIGH_WATER: Final = 256 * 1024
 LINGER_TIME: Final = 2.0
 
-_UNCONNECTED: Final = asyncio.Transport()
+
+class _Nowhere(asyncio.Transport):
+    """Where a socket was, or will be: what is written is lost, as to any client that is gone."""
+
+    def is_closing(self) -> bool:
+        return True
+
+    def close(self) -> None:
+        pass
+
+    def abort(self) -> None:
+        pass
+
+    def write(self, data: bytes | bytearray | memoryview[Any]) -> None:
+        pass
+
+    def writelines(self, list_of_data: Iterable[bytes | bytearray | memoryview[Any]]) -> None:
+        pass
+
+    def can_write_eof(self) -> bool:
+        return False
+
+    def get_write_buffer_size(self) -> int:
+        return 0
+
+    def pause_reading(self) -> None:
+        pass
+
+    def resume_reading(self) -> None:
+        pass
+
+
+_NOWHERE: Final = _Nowhere()
 
 
 class Flow(asyncio.Protocol):
@@ -24,7 +56,7 @@ class Flow(asyncio.Protocol):
     def __init__(self, limits: LimitsConfig, clock: Callable[[], float]) -> None:
         self._limits = limits
         self._clock = clock
-        self.transport: asyncio.Transport = _UNCONNECTED
+        self.transport: asyncio.Transport = _NOWHERE
         self._deaf = False  # nothing is taken any more; what comes in is thrown away
         self._closing = False  # nothing more will be written
         self._holds = 0
@@ -32,6 +64,12 @@ class Flow(asyncio.Protocol):
         self.paused_writing = False
         self._owed = 0  # bytes the client had still to take when that was looked at last
         self.deadline = 0.0
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Let go of the socket: it holds on to us, and with TLS to 300 KB, which would wait for the next collection of
+        garbage."""
+        self._deaf = self._closing = True
+        self.transport = _NOWHERE
 
     # Reading stops while anybody holds it.
 

@@ -45,9 +45,8 @@ class Http1Connection(Requests):
     # The socket's side.
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._server.forget(self, self._peer.address)
+        super().connection_lost(exc)
         gone = EdgeError(Kind.CLIENT_GONE, "client")
-        self._deaf = self._closing = True
         self._queue.clear()
         if self._body is not None:
             self._body.fail(gone)

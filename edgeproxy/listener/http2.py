@@ -89,8 +89,7 @@ class Http2Connection(Client):
         self.flush()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._server.forget(self, self._peer.address)
-        self._deaf = self._closing = True
+        super().connection_lost(exc)
         self._abandon()
 
     def eof_received(self) -> bool:

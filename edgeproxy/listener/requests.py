@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 import httptools
 
@@ -44,7 +44,7 @@ class Requests(Client):
         self._head_limit = limits.head_size
         self._line_limit = limits.header_count
         self._reader = server.reader
-        self._parser = httptools.HttpRequestParser(self)
+        self._parser: httptools.HttpRequestParser | None = None  # made when something comes that is no plain head
         self._between = True  # the parser stands between two messages
         self._url = b""
         self._fields: Headers = {}
@@ -68,8 +68,12 @@ class Requests(Client):
 
     def _begin_anew(self) -> None:
         """Read what follows as the first bytes of a connection."""
-        self._parser = httptools.HttpRequestParser(self)
+        self._parser = None
         self._between = True
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self._parser = None  # it holds on to us
 
     def _parse(self, data: bytes) -> None:
         size = len(data)
@@ -84,8 +88,11 @@ class Requests(Client):
             self._refuse(EdgeError(Kind.VERSION, "client"))
             return
         self._head_size += size
+        parser = self._parser
+        if parser is None:
+            parser = self._parser = httptools.HttpRequestParser(self)
         try:
-            self._parser.feed_data(data)
+            parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
             self._upgrade_asked(data[upgrade.args[0] :])
         except httptools.HttpParserError as error:
@@ -157,7 +164,7 @@ class Requests(Client):
             raise EdgeError(Kind.HEAD_TOO_LARGE, "client")
         if repeats:
             self._repeats = 0
-        parser = self._parser
+        parser = cast("httptools.HttpRequestParser", self._parser)
         request = frame(parser.get_method(), url, parser.get_http_version(), fields, self._endpoint.scheme)
         if b"upgrade" in fields:
             check_upgrade(request, asked=parser.should_upgrade())

@@ -127,6 +127,7 @@ class Answer:
         if status < 200:
             self._skip_interim(status)
             return
+        self._on_interim = None  # an idle connection keeps this answer, and is not to keep the client's with it
         fields, self.fields = self.fields, {}
         if len(fields) + self._repeats > FIELD_LIMIT:
             raise self._too_large(f"more than {FIELD_LIMIT} fields")
