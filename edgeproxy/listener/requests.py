@@ -71,6 +71,10 @@ class Requests(Client):
         self._parser = None
         self._between = True
 
+    def _new_parser(self) -> httptools.HttpRequestParser:
+        parser = self._parser = httptools.HttpRequestParser(self)
+        return parser
+
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
         self._parser = None  # it holds on to us
@@ -88,11 +92,8 @@ class Requests(Client):
             self._refuse(EdgeError(Kind.VERSION, "client"))
             return
         self._head_size += size
-        parser = self._parser
-        if parser is None:
-            parser = self._parser = httptools.HttpRequestParser(self)
         try:
-            parser.feed_data(data)
+            (self._parser or self._new_parser()).feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
             self._upgrade_asked(data[upgrade.args[0] :])
         except httptools.HttpParserError as error:
