@@ -12,6 +12,7 @@ import click
 from edgeproxy import __version__
 from edgeproxy.commands.cache import cache
 from edgeproxy.commands.certificates import certificates
+from edgeproxy.commands.config_file import config_option, default_config
 from edgeproxy.commands.credentials import key, password
 from edgeproxy.commands.drain import drain
 from edgeproxy.commands.models import models
@@ -19,10 +20,6 @@ from edgeproxy.commands.purge import purge
 from edgeproxy.commands.sign import sign
 from edgeproxy.commands.simulate import simulate
 from edgeproxy.commands.warm import warm
-
-LOCAL = Path("config/edgeproxy.yaml")
-PACKAGED = Path(__file__).parent / "config" / "edgeproxy.yaml"
-CHECKOUT = Path(__file__).parent.parent / "config" / "edgeproxy.yaml"
 
 
 class Commands(click.Group):
@@ -40,22 +37,6 @@ class Commands(click.Group):
             count = len(error.errors)
             click.echo(f"{count} error{'s' * (count != 1)}", err=True)
             ctx.exit(1)
-
-
-def default_config() -> Path:
-    """``./config/edgeproxy.yaml`` if there is one, else the one that came with the package."""
-    return next((path for path in (LOCAL, PACKAGED, CHECKOUT) if path.is_file()), LOCAL)
-
-
-config_option = click.option(
-    "-c",
-    "--config",
-    "file",
-    type=click.Path(path_type=Path),
-    default=None,
-    metavar="FILE",
-    help="Configuration file. [default: ./config/edgeproxy.yaml, else the packaged one]",
-)
 
 
 @click.group(

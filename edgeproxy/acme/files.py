@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from edgeproxy.certificate_store import CertificateStore
+from edgeproxy.certificates.store import CertificateStore
 
 LARGEST = 100_000  # bytes of a file
 CHALLENGES = "challenges/"

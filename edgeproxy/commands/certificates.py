@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
-from edgeproxy.commands.renewal import config_option, new_account_key, renew, revoke
+from edgeproxy.commands.config_file import config_option, default_config
+from edgeproxy.commands.renewal import new_account_key, renew, revoke
 
 if TYPE_CHECKING:
     from edgeproxy.config.schema import Config
@@ -56,7 +57,6 @@ Exit status: 0 if all are there and valid, 1 if one is not, or should have been 
 @config_option
 def show(file: Path | None) -> None:
     """Show names, issuer, end and source of all certificates."""
-    from edgeproxy.cli import default_config
     from edgeproxy.config.load import load_text, read_file
 
     path = str(file or default_config())
@@ -72,7 +72,7 @@ def show(file: Path | None) -> None:
 
 def rows(config: Config, now: float) -> Iterator[Row]:
     """One for each file and each name that an authority is asked for, then those got on demand."""
-    from edgeproxy.certificate_store import CertificateStore
+    from edgeproxy.certificates.store import CertificateStore
 
     sections = [listener.tls for listener in config.listeners if listener.tls is not None]
     for path in dict.fromkeys(pair.certificate for tls in sections for pair in tls.certificates):
@@ -95,7 +95,7 @@ def rows(config: Config, now: float) -> Iterator[Row]:
 
 
 def _row(path: str, name: str, source: str, now: float) -> Row:
-    from edgeproxy.listener.leaf import read
+    from edgeproxy.certificates.leaf import read
 
     try:
         leaf = read(path)

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 import click
 
+from edgeproxy.commands.config_file import default_config
+
 if TYPE_CHECKING:
     from edgeproxy.commands.model_files import Found, ModelFiles
 
@@ -42,7 +44,6 @@ def where_options(command: Callable[P, R]) -> Callable[P, R]:
 
 def model_files(file: Path | None, folder: Path | None) -> ModelFiles:
     """The models that the options name. Raises ConfigErrors and ClickException."""
-    from edgeproxy.cli import default_config
     from edgeproxy.commands.model_files import ModelFiles
     from edgeproxy.config.load import load_file
 

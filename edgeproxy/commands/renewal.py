@@ -10,22 +10,14 @@ from typing import TYPE_CHECKING
 
 import click
 
+from edgeproxy.commands.config_file import config_option, default_config
+
 if TYPE_CHECKING:
     from edgeproxy.acme.storage import Storage
     from edgeproxy.config.acme import AcmeConfig
     from edgeproxy.config.schema import Config
 
 SOME_FAILED = 1
-
-config_option = click.option(
-    "-c",
-    "--config",
-    "file",
-    type=click.Path(path_type=Path),
-    default=None,
-    metavar="FILE",
-    help="Configuration file. [default: ./config/edgeproxy.yaml, else the packaged one]",
-)
 
 
 @click.command(
@@ -127,7 +119,6 @@ def _end(number: int, _frame: FrameType | None) -> None:
 
 
 def _config(file: Path | None, given: str | None) -> Config:
-    from edgeproxy.cli import default_config
     from edgeproxy.config.load import load_text, read_file
     from edgeproxy.observe import error_log
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NoReturn
 from urllib.parse import urlsplit
 
 from edgeproxy.cache.tiers import Tiers
+from edgeproxy.certificates.leaf import read
 from edgeproxy.clock import Clock
 from edgeproxy.config.compile import compile_config
 from edgeproxy.config.errors import ConfigErrors, Loc, located
@@ -20,14 +21,13 @@ from edgeproxy.errors import EdgeError
 from edgeproxy.http.headers import from_pairs
 from edgeproxy.http.message import Request
 from edgeproxy.http.target import parse_authority, parse_target
-from edgeproxy.listener.leaf import read
-from edgeproxy.listener.tls import load, new_context
 from edgeproxy.observe.metrics import Metrics
 from edgeproxy.origin.regions import Regions
 from edgeproxy.pipeline.exchange import Exchange, Peer, Place
 from edgeproxy.pipeline.middleware import Services
 from edgeproxy.routing.geo import ByCountry
 from edgeproxy.routing.pools import Pools
+from edgeproxy.tls.context import load, new_context
 
 if TYPE_CHECKING:
     import aiohttp

@@ -32,6 +32,11 @@ _USUAL: Final[dict[bytes, bytes]] = {
 
 _JOINERS: Final[dict[bytes, bytes]] = {b"cookie": b"; ", b"set-cookie": b"\n"}
 
+ONCE: Final[frozenset[bytes]] = frozenset((b"authorization", b"proxy-authorization"))  # RFC 9110 §11.6.2: no list
+
+# Never remembered: secrets, and what tells one client from another would crowd out the rest.
+PERSONAL: Final[frozenset[bytes]] = frozenset((b"authorization", b"cookie", b"proxy-authorization"))
+
 # RFC 9110 §7.6.1: for one connection only, whatever Connection names beside them.
 HOP_BY_HOP: Final[frozenset[bytes]] = frozenset(
     (

@@ -14,7 +14,7 @@ from typing import Final, cast
 from edgeproxy.errors import EdgeError, Kind
 from edgeproxy.http.forwarded import CLAIMS
 from edgeproxy.http.framing import keep_trailers
-from edgeproxy.http.headers import HOP_BY_HOP, Headers, add, lines, lower_name, tokens
+from edgeproxy.http.headers import HOP_BY_HOP, ONCE, PERSONAL, Headers, add, lines, lower_name, tokens
 from edgeproxy.http.message import UNKNOWN_LENGTH, Request, Response
 from edgeproxy.http.target import parse_authority, parse_target
 
@@ -47,12 +47,8 @@ _METHODS: Final[dict[bytes, bytes]] = {
 }
 
 # RFC 9113 §8.2.2, RFC 9114 §4.2: what is for one connection of HTTP/1.1.
-_CONNECTION: Final = frozenset((b"connection", b"keep-alive", b"proxy-connection", b"transfer-encoding", b"upgrade"))
+CONNECTION: Final = frozenset((b"connection", b"keep-alive", b"proxy-connection", b"transfer-encoding", b"upgrade"))
 _NOT_PLAIN: Final = HOP_BY_HOP | CLAIMS | {b"content-length", b"expect", b"host"}
-_ONCE: Final = frozenset((b"authorization", b"proxy-authorization"))  # RFC 9110 §11.6.2: no list
-
-# Never remembered: secrets, and what tells one client from another would crowd out the rest.
-_PERSONAL: Final = frozenset((b"authorization", b"cookie", b"proxy-authorization"))
 
 # Field lines that were found valid, and that nobody need look at. Keys are said to be any objects: so the compiled
 # build looks a line up as it is, and does not put it together anew.
@@ -159,12 +155,12 @@ def _check(name: bytes, value: bytes) -> None:
     # Quicker than an expression, for values that nobody sends twice.
     if value.translate(None, _UNPRINTED) != value or value[:1] in _BLANKS or value[-1:] in _BLANKS:
         raise Malformed("an invalid field value")
-    if name in _CONNECTION or (name == b"te" and value.lower() != b"trailers"):
+    if name in CONNECTION or (name == b"te" and value.lower() != b"trailers"):
         raise Malformed("a field of HTTP/1.1's connections")
 
 
 def _remember(name: bytes, value: bytes) -> None:
-    if len(name) + len(value) <= PAIR_LONGEST and name not in _PERSONAL:
+    if len(name) + len(value) <= PAIR_LONGEST and name not in PERSONAL:
         if len(_plain) >= PAIRS_KEPT:
             _plain.clear()
         pair = (lower_name(name), value)
@@ -176,7 +172,7 @@ def _joined(fields: Pairs, begun: int) -> Headers:
     headers: Headers = {}
     for position in range(begun, len(fields)):
         name, value = fields[position]
-        if name in _ONCE and name in headers:
+        if name in ONCE and name in headers:
             raise EdgeError(Kind.BAD_REQUEST, "client", f"two {name.decode()} fields")
         add(headers, lower_name(name), value)
     return {b"host": headers.pop(b"host", b"")} | headers
@@ -245,7 +241,7 @@ def response(response: Response) -> list[Pair]:
     status = 200 if response.status == 101 else response.status
     head = [(b":status", _STATUSES[status])]
     named = response.get(b"connection")
-    unsaid = _CONNECTION if named is None else _CONNECTION | tokens(named)
+    unsaid = CONNECTION if named is None else CONNECTION | tokens(named)
     if response.status == 101:
         unsaid |= {b"sec-websocket-accept"}
     for headers in (response.shared.fields, response.stamp.fields, response.own):
@@ -253,7 +249,7 @@ def response(response: Response) -> list[Pair]:
     return head
 
 
-def section(headers: Headers, unsaid: frozenset[bytes] = _CONNECTION) -> list[Pair]:
+def section(headers: Headers, unsaid: frozenset[bytes] = CONNECTION) -> list[Pair]:
     """Header fields as field lines, but for those ``unsaid``."""
     pairs = lines(headers) if b"set-cookie" in headers else headers.items()
     # No blank may stand at a value's end (RFC 9113 §8.2.1); the parser of HTTP/1.1 leaves them.

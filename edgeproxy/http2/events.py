@@ -1,4 +1,7 @@
-"""What comes of the bytes of one HTTP/2 connection. Each event's class is its kind."""
+"""What comes of the bytes of one HTTP/2 connection. Each event's class is its kind.
+
+HTTP/3 has :class:`Fields`, :class:`Trailers` and :class:`Priority` too.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ FieldList = list[tuple[bytes, bytes]]
 
 
 class Event:
-    """``stream``: its identifier, 0 for the connection."""
+    """``stream``: its identifier; HTTP/2 has 0 for the connection."""
 
     __slots__ = ("stream",)
 
@@ -89,7 +92,7 @@ class Window(Event):
 
 
 class Priority(Event):
-    """A PRIORITY_UPDATE: the stream's new ``priority`` field (RFC 9218 §7.1). The stream may not have begun."""
+    """A PRIORITY_UPDATE: the stream's new ``priority`` field (RFC 9218 §7). The stream may not have begun."""
 
     __slots__ = ("value",)
 

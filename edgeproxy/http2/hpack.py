@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from typing import Final, cast
 
 from edgeproxy.http.headers import usual_name
-from edgeproxy.http2 import huffman
+from edgeproxy.http2 import huffman, integers
 from edgeproxy.http2.static_table import FIELDS, NAMES, NUMBERS
 from edgeproxy.http2.static_table import SIZE as STATIC
 
@@ -23,8 +23,6 @@ Field = tuple[bytes, bytes]
 TABLE: Final = 4096  # bytes a peer's table may have before it has read our settings (RFC 9113 §6.5.2)
 OVERHEAD: Final = 32  # bytes a field counts beside its name and value (RFC 7541 §4.1)
 HOPELESS: Final = 4  # times the largest field section: the peer is not worth reading on
-INTEGER_MOST: Final = 1 << 31
-CONTINUED_MOST: Final = 5  # bytes of an integer behind its first: 35 bits
 
 BLOCKS_KEPT: Final = 64  # of each connection
 BLOCK_LONGEST: Final = 128
@@ -34,7 +32,8 @@ LINES_KEPT: Final = 4096
 LINE_LONGEST: Final = 128  # bytes of a name and its value
 PREFIXES_KEPT: Final = 1024
 
-# Never remembered, and never to be put into anybody's table (RFC 7541 §7.1.3).
+# Never remembered, and never to be put into anybody's table, where guesses about them could be checked (RFC 7541
+# §7.1.3, RFC 9204 §7.1.3).
 SECRET: Final = frozenset((b"authorization", b"cookie", b"proxy-authorization", b"set-cookie"))
 
 # Lines are handled as any objects: so the compiled build passes a tuple on as it is, and does not make another.
@@ -179,20 +178,11 @@ class Decoder:
 
 
 def _integer(block: bytes, position: int, value: int) -> tuple[int, int]:
-    """An integer whose first byte was full (RFC 7541 §5.1), and where it ends."""
-    shift = 0
-    for _ in range(CONTINUED_MOST):
-        if position >= len(block):
-            raise HpackError("an integer without its end")
-        byte = block[position]
-        position += 1
-        value += (byte & 0x7F) << shift
-        if byte < 0x80:
-            if value > INTEGER_MOST:
-                break
-            return value, position
-        shift += 7
-    raise HpackError("an integer too large")
+    """An integer whose first byte was full, and where it ends."""
+    try:
+        return integers.decode(block, position, value)
+    except ValueError as error:
+        raise HpackError(str(error)) from None
 
 
 def _string(block: bytes, position: int, secret: bool) -> tuple[bytes, int]:
@@ -243,7 +233,7 @@ def line(name: bytes, value: bytes) -> bytes:
     size = len(value)
     if size < 0x7F:
         return b"%b%c%b" % (prefix, size, value)
-    return b"%b%b%b" % (prefix, _number(0x00, 0x7F, size), value)
+    return b"%b%b%b" % (prefix, integers.encode(0x00, 0x7F, size), value)
 
 
 def packed(name: bytes, value: bytes) -> bytes:
@@ -265,7 +255,7 @@ def _packed(name: bytes, value: bytes) -> bytes:
     coded = huffman.encode(value)
     if len(coded) >= len(value):
         return line(name, value)
-    return b"%b%b%b" % (_prefixes.get(name) or _prefix(name), _number(0x80, 0x7F, len(coded)), coded)
+    return b"%b%b%b" % (_prefixes.get(name) or _prefix(name), integers.encode(0x80, 0x7F, len(coded)), coded)
 
 
 def _prefix(name: bytes) -> bytes:
@@ -273,27 +263,14 @@ def _prefix(name: bytes) -> bytes:
     first = 0x10 if name in SECRET else 0x00  # RFC 7541 §6.2.2, §6.2.3
     number = NAMES.get(name)
     if number is not None:
-        prefix = _number(first, 0x0F, number)
+        prefix = integers.encode(first, 0x0F, number)
     else:
         coded = huffman.encode(name)
         shorter = len(coded) < len(name)
         text = coded if shorter else name
-        prefix = bytes((first,)) + _number(0x80 if shorter else 0x00, 0x7F, len(text)) + text
+        prefix = bytes((first,)) + integers.encode(0x80 if shorter else 0x00, 0x7F, len(text)) + text
     if len(name) <= LINE_LONGEST:
         if len(_prefixes) >= PREFIXES_KEPT:
             _prefixes.clear()
         _prefixes[name] = prefix
     return prefix
-
-
-def _number(first: int, mask: int, value: int) -> bytes:
-    """An integer (RFC 7541 §5.1) in the low bits of its first byte, whose others are ``first``."""
-    if value < mask:
-        return bytes((first | value,))
-    out = [first | mask]
-    value -= mask
-    while value >= 0x80:
-        out.append(0x80 | value & 0x7F)
-        value >>= 7
-    out.append(value)
-    return bytes(out)

@@ -10,14 +10,14 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from edgeproxy.http2.errors import ConnectionFailure
+from edgeproxy.http2.events import Event, FieldList, Fields, Trailers
 from edgeproxy.http2.floods import BROKEN, EMPTY, HEADS, PRIORITY, UNKNOWN, Floods
 from edgeproxy.http3 import codes, varint
 from edgeproxy.http3.codes import ProtocolError, TooLargeError
 from edgeproxy.http3.control import Control
-from edgeproxy.http3.events import Broken, Data, Event, Fields, TooLarge, Trailers, Unwanted
+from edgeproxy.http3.events import Broken, Data, TooLarge, Unwanted
 
 if TYPE_CHECKING:
-    from edgeproxy.http3.sections import Fields as FieldList
     from edgeproxy.http3.sections import Sections
 
 WAITING_MOST: Final = 64 * 1024  # bytes of a stream that wait with a field section that cannot be read yet

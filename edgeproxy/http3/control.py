@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
+from edgeproxy.http2.events import Priority
 from edgeproxy.http3 import codes, varint
 from edgeproxy.http3.codes import ProtocolError
-from edgeproxy.http3.events import Priority
 
 LONGEST: Final = 4096  # bytes of a frame that has to be here whole
 STREAMS_AHEAD: Final = 128  # a PRIORITY_UPDATE may come this many streams before its request

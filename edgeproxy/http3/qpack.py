@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-from edgeproxy.http2 import huffman
+from edgeproxy.http2 import huffman, integers
+from edgeproxy.http2.hpack import SECRET
 from edgeproxy.http3.static_table import STATIC
 
 BEGINNING: Final = b"\0\0"  # of every section: it refers to no dynamic table (RFC 9204 §4.5.1)
@@ -20,9 +21,6 @@ _FIELDS: Final[dict[tuple[bytes, bytes], int]] = {field: index for index, field 
 _NAMES: Final[dict[bytes, int]] = {name: index for index, (name, _) in reversed(list(enumerate(STATIC)))}
 _VALUED: Final[frozenset[bytes]] = frozenset(name for name, value in STATIC if value)
 
-# Told to everyone on the way not to be put into a table (RFC 9204 §7.1.3): guesses about them could be checked there.
-_SECRET: Final[frozenset[bytes]] = frozenset((b"authorization", b"cookie", b"proxy-authorization", b"set-cookie"))
-
 _prefixes: Final[dict[bytes, bytes]] = {}  # a name as a literal's beginning
 
 
@@ -31,12 +29,12 @@ def line(name: bytes, value: bytes) -> bytes:
     if name in _VALUED:
         index = _FIELDS.get((name, value), -1)
         if index >= 0:
-            return _number(0xC0, 0x3F, index)
+            return integers.encode(0xC0, 0x3F, index)
     prefix = _prefixes.get(name) or _prefix(name)
     size = len(value)
     if size < 0x7F:
         return b"%b%c%b" % (prefix, size, value)
-    return b"%b%b%b" % (prefix, _number(0x00, 0x7F, size), value)
+    return b"%b%b%b" % (prefix, integers.encode(0x00, 0x7F, size), value)
 
 
 def encode(fields: Iterable[tuple[bytes, bytes]]) -> bytes:
@@ -72,18 +70,10 @@ def decode(block: bytes) -> list[tuple[bytes, bytes]] | None:
 
 
 def _integer(block: bytes, at: int, mask: int) -> tuple[int, int]:
-    """An integer, and where it ends (RFC 7541 §5.1). Raises IndexError, ValueError."""
+    """An integer, and where it ends. Raises IndexError, ValueError."""
     value = block[at] & mask
     at += 1
-    if value < mask:
-        return value, at
-    for shift in range(0, 28, 7):
-        byte = block[at]
-        at += 1
-        value += (byte & 0x7F) << shift
-        if byte < 0x80:
-            return value, at
-    raise ValueError("an integer too large")
+    return (value, at) if value < mask else integers.decode(block, at, value)
 
 
 def _string(block: bytes, at: int, mask: int) -> tuple[bytes, int]:
@@ -105,24 +95,11 @@ def _prefix(name: bytes) -> bytes:
     """What a literal begins with: the number of a static name, or the name."""
     index = _NAMES.get(name, -1)
     if index >= 0:
-        prefix = _number(0x70 if name in _SECRET else 0x50, 0x0F, index)  # RFC 9204 §4.5.4
+        prefix = integers.encode(0x70 if name in SECRET else 0x50, 0x0F, index)  # RFC 9204 §4.5.4
     else:
-        prefix = _number(0x30 if name in _SECRET else 0x20, 0x07, len(name)) + name  # §4.5.6
+        prefix = integers.encode(0x30 if name in SECRET else 0x20, 0x07, len(name)) + name  # §4.5.6
     if len(name) <= NAME_LONGEST:
         if len(_prefixes) >= PREFIXES_KEPT:
             _prefixes.clear()
         _prefixes[name] = prefix
     return prefix
-
-
-def _number(first: int, mask: int, value: int) -> bytes:
-    """An integer (RFC 7541 §5.1) in the low bits of its first byte, whose others are ``first``."""
-    if value < mask:
-        return bytes((first | value,))
-    out = [first | mask]
-    value -= mask
-    while value >= 0x80:
-        out.append(0x80 | value & 0x7F)
-        value >>= 7
-    out.append(value)
-    return bytes(out)

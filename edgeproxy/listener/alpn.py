@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Final, cast
 
 from edgeproxy.http2.frames import PREFACE
 from edgeproxy.listener.client import Client
-from edgeproxy.listener.http1 import Http1Connection
-from edgeproxy.listener.http2 import Http2Connection
+from edgeproxy.listener.http1.connection import Http1Connection
+from edgeproxy.listener.http2.connection import Http2Connection
 from edgeproxy.pipeline.exchange import Peer
 
 if TYPE_CHECKING:

@@ -8,11 +8,11 @@ import socket
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from edgeproxy.listener.handshake import CONNECTING
 from edgeproxy.listener.opening import peek_ja4, peek_offer, take_proxy_header
 from edgeproxy.listener.proxy_protocol import ProxyProtocolError
 from edgeproxy.observe.metrics import Counter, Metrics
 from edgeproxy.pipeline.exchange import Peer, TLSInfo
+from edgeproxy.tls.handshake import CONNECTING
 
 if TYPE_CHECKING:
     from edgeproxy.listener.server import Endpoint, Server

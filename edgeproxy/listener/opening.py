@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 import socket
 
-from edgeproxy.bots import client_hello
 from edgeproxy.listener import proxy_protocol
+from edgeproxy.tls import client_hello
 
 PAUSE, PAUSE_LONGEST = 0.01, 0.2  # seconds between looks at a socket that is readable without anything new
 

@@ -12,22 +12,24 @@ from heapq import nsmallest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from edgeproxy.certificates.choice import Certificates
+from edgeproxy.certificates.leaf import Leaf
+from edgeproxy.certificates.stapling import Staples
 from edgeproxy.clock import Clock
 from edgeproxy.config.schema import LimitsConfig, ListenerConfig
 from edgeproxy.config.snapshot import Snapshot
-from edgeproxy.listener import alpn, openssl, plain
+from edgeproxy.listener import alpn
 from edgeproxy.listener.alt_svc import AltSvc
-from edgeproxy.listener.certificates import Certificates
 from edgeproxy.listener.client import Client
 from edgeproxy.listener.entrance import Entrance, address_of
-from edgeproxy.listener.handshake import bear_any_name, describe
-from edgeproxy.listener.leaf import Leaf
-from edgeproxy.listener.stapling import Staples
+from edgeproxy.listener.http1 import plain
 from edgeproxy.observe.metrics import Metrics
 from edgeproxy.pipeline.exchange import Peer
+from edgeproxy.tls import openssl
+from edgeproxy.tls.handshake import bear_any_name, describe
 
 if TYPE_CHECKING:
-    from edgeproxy.listener.quic import Quic
+    from edgeproxy.listener.http3.datagrams import Quic
 
 logger = logging.getLogger("edgeproxy.listener")
 
@@ -149,7 +151,7 @@ class Server:
 
     def listen_datagrams(self, sock: socket.socket, listener: ListenerConfig) -> None:
         """Serve HTTP/3 on a bound datagram socket, beside a listener that listens already. Raises OSError."""
-        from edgeproxy.listener.quic import Quic  # late: for nobody who does not speak it
+        from edgeproxy.listener.http3.datagrams import Quic  # late: for nobody who does not speak it
 
         endpoint = next(known for _, _, known in self._servers if known.config is listener)
         if self._quic is None:

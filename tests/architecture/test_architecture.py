@@ -17,7 +17,8 @@ ROOT = Path(__file__).parents[2]
 MODULES = sorted(path.relative_to(ROOT) for part in ("edgeproxy", "middleware") for path in (ROOT / part).rglob("*.py"))
 ROOMS = {path.parts[1].removesuffix(".py") for path in MODULES if path.parts[0] == "edgeproxy"}
 
-# What a room, or one module of it, may import at run time beside itself. Names for annotations alone do not count.
+# What a room may import at run time beside itself, or a room in it, or one module. Names for annotations alone do not
+# count.
 MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
     "clock": set(),
@@ -41,17 +42,18 @@ MAY_IMPORT: dict[str, set[str]] = {
     "pipeline": {"clock", "errors", "http"},
     "routing": {"config", "errors", "http", "pipeline"},
     "routing.split_settings": {"config", "limits"},
-    "listener": {
-        *("certificate_store", "clock", "config", "errors", "http", "http2", "http3", "observe", "pipeline", "quic"),
-        "routing",
-    },
-    "listener.opening": {"bots"},
-    "listener.handshake": {"bots", "pipeline"},
-    "listener.quic": {"bots", "http3", "quic"},
-    "listener.challenge": {"bots", "certificate_store"},
+    "listener": {"certificates", "clock", "config", "errors", "http", "http2", "observe", "pipeline", "tls"},
+    "listener.http1": {"errors", "http", "pipeline"},
+    "listener.http2": {"errors", "http", "http2", "pipeline"},
+    "listener.http3": {"errors", "http", "http2", "http3", "pipeline"},
+    "listener.http3.datagrams": {"certificates", "http3", "quic", "tls"},
+    "certificates": {"config", "tls"},
+    "certificates.quic": {"quic"},
+    "certificates.store": set(),
+    "tls": {"config"},
+    "tls.handshake": {"pipeline"},
     "cache": {"clock", "errors", "http", "observe", "pipeline", "redis"},
     "breaker": set(),
-    "certificate_store": set(),
     "redis": {"breaker", "clock", "observe"},
     "limits": {"breaker", "clock", "errors", "http", "observe", "pipeline", "redis"},
     "limits.settings": {"config", "pipeline"},
@@ -72,7 +74,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "inference.rule_settings": {"config", "http"},
     **{room: {"clock", "confined", "errors", "http", "observe", "pipeline"} for room in ("compression", "images")},
     "balance": set(),
-    "acme": {"certificate_store", "clock", "config", "errors", "http", "observe", "pipeline", "redis"},
+    "acme": {"certificates", "clock", "config", "errors", "http", "observe", "pipeline", "redis"},
     "origin": {"balance", "clock", "config", "errors", "geo", "http", "http2", "limits", "observe", "pipeline"},
 }
 
@@ -116,26 +118,26 @@ TESTED_ELSEWHERE: dict[str, str] = {
     "edgeproxy/http3/codes.py": "tests/unit/http3/test_control.py",
     "edgeproxy/http3/events.py": "tests/unit/http3/test_connection.py",
     "edgeproxy/http3/static_table.py": "tests/unit/http3/test_qpack.py",
-    "edgeproxy/listener/http3.py": "tests/integration/wire/test_http3.py",
-    "edgeproxy/listener/http3_heads.py": "tests/integration/wire/test_http3.py",
-    "edgeproxy/listener/http3_stream.py": "tests/integration/wire/test_http3.py",
-    "edgeproxy/listener/quic.py": "tests/integration/wire/test_quic.py",
-    "edgeproxy/listener/quic_certificates.py": "tests/integration/wire/test_quic.py",
-    "edgeproxy/listener/quic_client.py": "tests/integration/wire/test_quic.py",
+    "edgeproxy/listener/http3/connection.py": "tests/integration/wire/test_http3.py",
+    "edgeproxy/listener/http3/heads.py": "tests/integration/wire/test_http3.py",
+    "edgeproxy/listener/http3/stream.py": "tests/integration/wire/test_http3.py",
+    "edgeproxy/listener/http3/datagrams.py": "tests/integration/wire/test_quic.py",
+    "edgeproxy/certificates/quic.py": "tests/integration/wire/test_quic.py",
+    "edgeproxy/listener/http3/client.py": "tests/integration/wire/test_quic.py",
     "edgeproxy/listener/alpn.py": "tests/integration/wire/test_http2.py",
     "edgeproxy/listener/client.py": "tests/integration/wire/test_limits.py",
-    "edgeproxy/listener/http2.py": "tests/integration/wire/test_http2.py",
-    "edgeproxy/listener/http2_stream.py": "tests/integration/wire/test_http2.py",
+    "edgeproxy/listener/http2/connection.py": "tests/integration/wire/test_http2.py",
+    "edgeproxy/listener/http2/stream.py": "tests/integration/wire/test_http2.py",
     "edgeproxy/listener/sink.py": "tests/integration/wire/test_http2.py",
     "edgeproxy/listener/answer_body.py": "tests/integration/wire/test_http1.py",
     "edgeproxy/listener/client_body.py": "tests/integration/wire/test_http1.py",
     "edgeproxy/listener/flow.py": "tests/integration/wire/test_streams.py",
-    "edgeproxy/listener/http1.py": "tests/integration/wire/test_http1.py",
+    "edgeproxy/listener/http1/connection.py": "tests/integration/wire/test_http1.py",
     "edgeproxy/listener/opening.py": "tests/integration/wire/test_ja4.py",
-    "edgeproxy/listener/requests.py": "tests/integration/wire/test_http1.py",
+    "edgeproxy/listener/http1/requests.py": "tests/integration/wire/test_http1.py",
     "edgeproxy/listener/server.py": "tests/integration/wire/test_limits.py",
     "edgeproxy/listener/entrance.py": "tests/integration/wire/test_ja4.py",
-    "edgeproxy/listener/tls.py": "tests/integration/wire/test_tls.py",
+    "edgeproxy/tls/context.py": "tests/integration/wire/test_tls.py",
     "edgeproxy/listener/tunnel.py": "tests/integration/wire/test_streams.py",
     "edgeproxy/origin/figures.py": "tests/integration/origin/test_pool.py",
     "edgeproxy/origin/http2_shared.py": "tests/integration/origin/test_http2.py",
@@ -199,11 +201,41 @@ def test_imports_point_one_way(path: Path) -> None:
     if path.parts[0] == "middleware":
         return
     assert not [dotted for dotted in found if dotted.startswith("middleware")], "the engine never imports middleware"
-    room = path.parts[1].removesuffix(".py")
-    allowed = MAY_IMPORT.get(f"{room}.{path.stem}", MAY_IMPORT.get(room))
+    parts = path.with_suffix("").parts[1:]
+    room = parts[0]
+    allowed = next((MAY_IMPORT[at] for at in upwards(parts) if at in MAY_IMPORT), None)
     if allowed is not None:
         rooms = {dotted.split(".")[1] for dotted in found} & ROOMS
         assert rooms - {room} <= allowed, f"{name(path)} may import {sorted(allowed)}"
+
+
+def upwards(parts: tuple[str, ...]) -> Iterator[str]:
+    """A module's dotted name, and those of the rooms it lies in, the innermost first."""
+    return (".".join(parts[:end]) for end in range(len(parts), 0, -1))
+
+
+@pytest.mark.parametrize("path", [path for path in MODULES if len(path.parts) > 3], ids=name)
+def test_rooms_within_a_room_do_not_know_each_other(path: Path) -> None:
+    inner = {".".join(other.parts[:-1]) for other in MODULES if other.parts[:-2] == path.parts[:-2]}
+    neighbours = inner - {".".join(path.parts[:-1])}
+    assert not [found for found in imports(path) if f"{found}.".startswith(tuple(f"{one}." for one in neighbours))]
+
+
+def test_no_module_imports_itself_by_a_way_round() -> None:
+    """Late imports too. A module of which only names for annotations are wanted is not imported."""
+    known = {module_name(path): path for path in MODULES}
+    imported = {
+        module: {found if found in known else found.rpartition(".")[0] for found in imports(path)} & known.keys()
+        for module, path in known.items()
+    }
+    while ends := [module for module, wanted in imported.items() if not wanted & imported.keys() - {module}]:
+        for module in ends:
+            del imported[module]
+    assert not imported
+
+
+def module_name(path: Path) -> str:
+    return ".".join(path.with_suffix("").parts).removesuffix(".__init__")
 
 
 @pytest.mark.parametrize("path", MODULES, ids=name)

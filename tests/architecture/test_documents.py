@@ -59,6 +59,11 @@ def test_targets_are_told_to_those_who_contribute() -> None:
     assert told == set(re.findall(r"^([a-z-]+):.*## ", read("Makefile"), re.MULTILINE)) - {"help"}
 
 
+def test_rooms_are_told_to_those_who_contribute() -> None:
+    rooms = {file.parent.name for file in (ROOT / "edgeproxy").glob("*/*.py")}
+    assert set(re.findall(r"`edgeproxy/(\w+)/`", read("CONTRIBUTING.md"))) == rooms
+
+
 @pytest.mark.parametrize("file", DOCUMENTS, ids=lambda file: file.name)
 def test_links_and_test_files_lead_somewhere(file: Path) -> None:
     text = file.read_text(encoding="utf-8")

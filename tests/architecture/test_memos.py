@@ -16,7 +16,8 @@ from edgeproxy.cache.entry import SAID
 from edgeproxy.errors import EdgeError
 from edgeproxy.http import dates, headers, message, negotiate, pseudo, target
 from edgeproxy.http2 import hpack
-from edgeproxy.listener import heads
+from edgeproxy.listener import answer_head
+from edgeproxy.listener.http1 import heads
 
 LONG = b"x" * 30_000
 
@@ -83,7 +84,7 @@ def test_names_types_and_lengths_are_remembered_up_to_a_number_and_no_long_ones(
     assert message.FieldBlock({b"content-type": LONG}).content_type == LONG
     assert len(headers._names) <= headers.NAMES_KEPT
     assert len(message._types) <= message.TYPES_KEPT
-    assert len(heads._LENGTH_LINES) <= heads.LENGTHS_KEPT
+    assert len(heads._LENGTH_LINES) <= answer_head.LENGTHS_KEPT
     assert max(map(len, headers._names)) <= headers.NAME_LONGEST
     assert max(map(len, message._types)) <= message.TYPE_LONGEST
 

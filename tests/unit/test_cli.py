@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from edgeproxy import __version__
-from edgeproxy.cli import default_config, main
+from edgeproxy.cli import main
 from tests.support.certificates import Authority
 from tests.support.mmdb import country, mmdb
 
@@ -251,14 +251,3 @@ def test_explain_refuses_what_is_no_url(url: str, file: Path) -> None:
 
 def test_purge_refuses_what_is_no_address() -> None:
     assert call("purge", "http://a.example/", "--admin", "nowhere").exit_code == 2
-
-
-def test_default_configuration_is_the_local_one_else_the_packaged(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    assert default_config().is_absolute()
-    assert default_config().is_file()
-    (tmp_path / "config").mkdir()
-    (tmp_path / "config" / "edgeproxy.yaml").touch()
-    assert default_config() == Path("config/edgeproxy.yaml")

@@ -18,7 +18,7 @@ from cryptography.x509.ocsp import load_der_ocsp_request
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from edgeproxy.certificate_store import CertificateStore
+from edgeproxy.certificates.store import CertificateStore
 from tests.support.certificates import Authority, Pair
 from tests.support.client import RawClient
 from tests.support.handshakes import client_context

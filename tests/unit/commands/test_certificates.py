@@ -10,7 +10,7 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from edgeproxy.certificate_store import CertificateStore
+from edgeproxy.certificates.store import CertificateStore
 from edgeproxy.cli import main
 from tests.support.certificates import Authority, Pair
 

@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from edgeproxy.http2.events import Event, Fields, Priority, Trailers
 from edgeproxy.http3 import codes, qpack
 from edgeproxy.http3.codes import ProtocolError
 from edgeproxy.http3.connection import WAITING_MOST, Connection
-from edgeproxy.http3.events import Broken, Data, Event, Fields, Priority, TooLarge, Trailers, Unwanted
+from edgeproxy.http3.events import Broken, Data, TooLarge, Unwanted
 from edgeproxy.http3.sections import Sections
 from edgeproxy.http3.varint import encode
 

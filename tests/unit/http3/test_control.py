@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edgeproxy.http2.events import Priority
 from edgeproxy.http3 import codes
 from edgeproxy.http3.codes import ProtocolError
 from edgeproxy.http3.control import LONGEST, Control, parse_settings
-from edgeproxy.http3.events import Priority
 from edgeproxy.http3.varint import encode
 
 

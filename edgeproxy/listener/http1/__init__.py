@@ -1,0 +1,1 @@
+"""HTTP/1.1 from clients: a connection, its requests, and heads both ways."""

@@ -1,0 +1,1 @@
+"""HTTP/2 from clients: a connection, its streams, and heads of answers."""

@@ -1,0 +1,1 @@
+"""HTTP/3 from clients: datagrams, a client over QUIC, its connection, its streams, and heads of answers."""
