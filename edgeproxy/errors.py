@@ -31,6 +31,7 @@ class Kind(Enum):
     HEAD_TOO_LARGE = "head_too_large"
     BODY_TOO_LARGE = "body_too_large"
     REQUEST_TIMEOUT = "request_timeout"
+    MISDIRECTED = "misdirected"
     TOO_EARLY = "too_early"
     EXPECTATION_FAILED = "expectation_failed"
     CLIENT_GONE = "client_gone"
@@ -62,6 +63,7 @@ _TABLE: dict[Kind, Meaning] = {
     Kind.HEAD_TOO_LARGE: Meaning(431, "info", None, False, "The request head is too large."),
     Kind.BODY_TOO_LARGE: Meaning(413, "info", None, False, "The request body is too large."),
     Kind.REQUEST_TIMEOUT: Meaning(408, "info", None, False, "The request did not arrive in time."),
+    Kind.MISDIRECTED: Meaning(421, "info", None, False, "This host is served on another connection."),
     Kind.TOO_EARLY: Meaning(425, "info", None, False, "Send it again once the handshake is over."),  # RFC 8470 §5.2
     Kind.EXPECTATION_FAILED: Meaning(417, "info", None, False, "The expectation cannot be met."),
     Kind.CLIENT_GONE: Meaning(499, "debug", None, False, "The client went away."),

@@ -13,6 +13,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from josepy.b64 import b64encode
 from josepy.interfaces import JSONDeSerializable
+from josepy.json_util import field
 from josepy.jwa import ES256
 from josepy.jwk import JWKEC
 
@@ -24,6 +25,9 @@ from edgeproxy.config.acme import AcmeConfig
 POLL_FIRST, POLL_LONGEST = 0.2, 5.0  # seconds between looks at what the authority is doing
 WISH_LONGEST = 30.0  # seconds between looks that it may want
 TOKEN: Final = re.compile(r"[A-Za-z0-9_-]{22,256}")  # 128 bits at least, base64url (RFC 8555 §8.3)
+
+# What an order is refused with whose `replaces` is not to the authority's liking (RFC 9773 §5, §7.4; Boulder).
+_NOT_REPLACED: Final = frozenset(("alreadyReplaced", "malformed", "unauthorized"))
 
 _UNSPECIFIED = 0  # the reason of a revocation (RFC 5280 §5.3.1)
 
@@ -99,11 +103,13 @@ class Authority:
         with explained(self._network):
             self._ask(self._account, messages.UpdateRegistration(contact=contact))
 
-    def order(self, names: Sequence[str], request: bytes, prove: Prove) -> str:
+    def order(
+        self, names: Sequence[str], request: bytes, prove: Prove, replaced: x509.Certificate | None = None
+    ) -> str:
         """The certificate and its chain, PEM, for a request (PEM) with these names. ``prove`` has a challenge met for
-        as long as its block lasts."""
+        as long as its block lasts. ``replaced``: the certificate that this one comes after."""
         with explained(self._network):
-            order = self._client.new_order(request)
+            order = self._begin_order(names, request, replaced)
             with ExitStack() as proofs:
                 begun = [self._begin(one, prove, proofs) for one in order.authorizations]
                 for authorization in filter(None, begun):
@@ -127,18 +133,55 @@ class Authority:
 
     def window(self, certificate: x509.Certificate) -> Window | None:
         """When it would like to renew a certificate (ARI, RFC 9773); None where it does not say."""
-        try:
-            base = self._client.directory["renewalInfo"]
-        except KeyError:
+        if not self._renewals:
             return None
         with explained(self._network):
-            told = self._network.get(f"{base}/{renewal_id(certificate)}").json()
+            told = self._network.get(f"{self._renewals}/{renewal_id(certificate)}").json()
             window = messages.RenewalInfo.from_json(told).suggested_window
             return Window(window.start.timestamp(), window.end.timestamp(), self._network.retry_after)
 
     @property
+    def _renewals(self) -> str:
+        """Where certificates are asked about; "" if it does not say."""
+        try:
+            return str(self._client.directory["renewalInfo"])
+        except KeyError:
+            return ""
+
+    @property
     def _account(self) -> str:
         return str(self._network.account.uri) if self._network.account is not None else ""
+
+    def _begin_order(
+        self, names: Sequence[str], request: bytes, replaced: x509.Certificate | None
+    ) -> messages.OrderResource:
+        """An order that says which certificate it replaces (RFC 9773 §5), or else one that does not: it may be of
+        another authority or account, or be replaced already."""
+        replaces = "" if replaced is None or not self._renewals else _known_as(replaced)
+        if replaces:
+            try:
+                return self._new_order(names, request, replaces)
+            except errors.ConflictError:  # alreadyReplaced comes with 409 (RFC 9773 §7.4)
+                pass
+            except messages.Error as error:
+                if error.code not in _NOT_REPLACED:
+                    raise
+        return self._new_order(names, request, "")
+
+    def _new_order(self, names: Sequence[str], request: bytes, replaces: str) -> messages.OrderResource:
+        wanted = [messages.Identifier(typ=messages.IDENTIFIER_FQDN, value=name) for name in names]
+        answer = self._ask(self._client.directory["newOrder"], _NewOrder(identifiers=wanted, replaces=replaces or None))
+        body = messages.Order.from_json(answer.json())
+        return messages.OrderResource(
+            body=body,
+            uri=answer.headers.get("location"),
+            authorizations=[self._authorization(url) for url in body.authorizations],
+            csr_pem=request,
+        )
+
+    def _authorization(self, url: str) -> messages.AuthorizationResource:
+        said = self._ask(url, None).json()
+        return messages.AuthorizationResource(body=messages.Authorization.from_json(said), uri=url)
 
     def _begin(
         self, authorization: messages.AuthorizationResource, prove: Prove, proofs: ExitStack
@@ -197,6 +240,12 @@ class Authority:
         return self._network.post(url, said, new_nonce_url=self._client.directory.newNonce)
 
 
+class _NewOrder(messages.NewOrder):
+    """With what RFC 9773 §5 adds."""
+
+    replaces: str | None = field("replaces", omitempty=True)
+
+
 class _Json(JSONDeSerializable):
     """An object that stands for itself."""
 
@@ -221,6 +270,14 @@ def renewal_id(certificate: x509.Certificate) -> str:
     number = certificate.serial_number
     serial = number.to_bytes(number.bit_length() // 8 + 1)  # room for the sign bit
     return ".".join(b64encode(part).decode() for part in (authority.key_identifier or b"", serial))
+
+
+def _known_as(certificate: x509.Certificate) -> str:
+    """The same, "" for one that is not called anything."""
+    try:
+        return renewal_id(certificate)
+    except ValueError:
+        return ""
 
 
 def _refusal(body: messages.Authorization) -> str:

@@ -176,7 +176,9 @@ class Renewal:
         orders.append(Order(now, one.state.on_demand and one.life is None))
         self._storage.write(ORDERS, state.encode_orders(orders))
         logger.info("%s: ordered from %s by %s", one.name, self._config.directory, self._config.challenge)
-        chain = authority.order(one.names, request_for(one.names, key), self._proofs.prove)
+        before = None if one.life is None else self._storage.read(self._inventory.path(one.name))
+        replaced = None if before is None else leaf_of(before)
+        chain = authority.order(one.names, request_for(one.names, key), self._proofs.prove, replaced)
         pem = bundle(key, chain, one.names)
         for name in one.names:
             self._storage.write(self._inventory.path(name), pem)

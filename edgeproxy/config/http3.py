@@ -26,7 +26,8 @@ class Http3Config(Section):
     hosts: Annotated[tuple[Host, ...], Many] = Field((), max_length=10_000)
     """Hosts that are served over HTTP/3, all where none are given: `example.com`, `*.example.com`."""
     hosts_off: Annotated[tuple[Host, ...], Many] = Field((), max_length=10_000)
-    """Hosts that are not, of those: nothing is said of HTTP/3 in their answers, and no handshake for them succeeds."""
+    """Hosts that are not, of those: nothing is said of HTTP/3 in their answers, no handshake for them succeeds, and a
+    request for one on another host's connection gets 421."""
     retry: Literal["auto", "always", "off"] = "auto"
     """Whether a client has to show, before anything is worked out for it, that its address is its own; that costs it a
     round trip. `auto`: while more than an eighth of `limits.handshakes` are under way."""

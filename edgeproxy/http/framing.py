@@ -68,10 +68,15 @@ FORBIDDEN_TRAILERS: Final[frozenset[bytes]] = frozenset(
 _OTHER_PROTOCOL: Final = re.compile(rb"(?:\r?\n)*[A-Z]+ [^ \r\n]+ (?:ICE|RTSP)/")
 
 
+def spoken(version: str) -> bytes:
+    """What a request is answered in whose head is not all there, by what a parser made of it: 1.0 or 1.1."""
+    return _VERSIONS.get(version, b"1.1")
+
+
 def frame(method: bytes, target: bytes, version: str, headers: Headers, scheme: bytes) -> Request:
     """Check one request head and say how its body is framed. Raises EdgeError; the connection must then close."""
-    spoken = _VERSIONS.get(version)
-    if spoken is None:
+    number = _VERSIONS.get(version)
+    if number is None:
         raise EdgeError(Kind.VERSION, "client")
     if method != b"GET" and method in _REFUSED_METHODS:
         raise EdgeError(Kind.METHOD_NOT_ALLOWED, "client", method.decode())
@@ -100,7 +105,7 @@ def frame(method: bytes, target: bytes, version: str, headers: Headers, scheme: 
         known = parse_authority(host, scheme)
         name, authority = known.host, known.authority
     target, path, query = parse_target(target)
-    return Request(method, target, headers, scheme, authority, name, path, query, spoken, length)
+    return Request(method, target, headers, scheme, authority, name, path, query, number, length)
 
 
 def plain(method: bytes, target: bytes, path: bytes, query: bytes, headers: Headers, scheme: bytes) -> Request:

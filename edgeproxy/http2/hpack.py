@@ -1,8 +1,7 @@
 """HPACK, the compression of field sections (RFC 7541): a decoder with bounds, and an encoder without memory.
 
 Every request of HTTP/2 comes through the decoder. A browser says most of its head in numbers that stand for what it
-said before, one byte a field; a block of those alone is remembered until the table changes. Strings that come again
-are remembered in their Huffman-coded form, over all connections.
+said before, one byte a field; a block of those alone is remembered until the table changes.
 
 The encoder refers to what both sides know from the start and to nothing said before, so that a block it makes is good
 on every connection, and blocks may be joined.
@@ -14,9 +13,10 @@ from collections.abc import Iterable
 from typing import Final, cast
 
 from edgeproxy.http.headers import usual_name
-from edgeproxy.http2 import huffman, integers
+from edgeproxy.http2 import huffman
 from edgeproxy.http2.static_table import FIELDS, NAMES, NUMBERS
 from edgeproxy.http2.static_table import SIZE as STATIC
+from edgeproxy.http2.strings import COMMON, SECRET, CompressionError, read_integer, read_string, write_integer
 
 Field = tuple[bytes, bytes]
 
@@ -26,25 +26,13 @@ HOPELESS: Final = 4  # times the largest field section: the peer is not worth re
 
 BLOCKS_KEPT: Final = 64  # of each connection
 BLOCK_LONGEST: Final = 128
-TEXTS_KEPT: Final = 8192
-TEXT_LONGEST: Final = 256  # bytes, coded
 LINES_KEPT: Final = 4096
 LINE_LONGEST: Final = 128  # bytes of a name and its value
 PREFIXES_KEPT: Final = 1024
 
-# Never remembered, and never to be put into anybody's table, where guesses about them could be checked (RFC 7541
-# §7.1.3, RFC 9204 §7.1.3).
-SECRET: Final = frozenset((b"authorization", b"cookie", b"proxy-authorization", b"set-cookie"))
-
 # Lines are handled as any objects: so the compiled build passes a tuple on as it is, and does not make another.
 _STATIC: Final = cast("list[object]", FIELDS)
 _SIZES: Final[list[int]] = [len(name) + len(value) + OVERHEAD for name, value in FIELDS]
-
-_texts: Final[dict[bytes, bytes]] = {}  # Huffman-coded strings, and what they say
-
-
-class HpackError(Exception):
-    """A block that cannot be decoded: the connection is over (RFC 9113 §4.3, COMPRESSION_ERROR)."""
 
 
 class FieldsTooLarge(Exception):  # noqa: N818 - the peer's doing, and no fault of the block
@@ -69,7 +57,7 @@ class Decoder:
 
     def decode(self, block: bytes) -> list[Field]:
         """The fields of one section, in their order, names as they were sent. The list may be given out again: it is
-        not to be changed. Raises HpackError, and FieldsTooLarge."""
+        not to be changed. Raises CompressionError, and FieldsTooLarge."""
         known = self._blocks.get(block)
         if known is not None:
             return known
@@ -84,18 +72,18 @@ class Decoder:
                 number = byte & 0x7F
                 position += 1
                 if number == 0x7F:
-                    number, position = _integer(block, position, number)
+                    number, position = read_integer(block, position, number)
                 behind = number - STATIC
                 if behind > 0:
                     if behind > len(table):
-                        raise HpackError("an unknown field number")
+                        raise CompressionError("an unknown field number")
                     size += self._sizes[-behind]
                     out.append(table[-behind])
                 elif number:
                     size += _SIZES[number]
                     out.append(_STATIC[number])
                 else:
-                    raise HpackError("a field number 0")
+                    raise CompressionError("a field number 0")
             else:
                 field, position = self._literal(block, position)
                 indexed = False
@@ -104,7 +92,7 @@ class Decoder:
             if size > self._most:
                 out.clear()
                 if size > self._hopeless:
-                    raise HpackError("a field section beyond all measure")
+                    raise CompressionError("a field section beyond all measure")
         if size > self._most:
             raise FieldsTooLarge
         fields = cast("list[Field]", out)
@@ -119,25 +107,25 @@ class Decoder:
             return FIELDS[number][0]
         behind = number - STATIC
         if behind > len(self._fields):
-            raise HpackError("an unknown field number")
+            raise CompressionError("an unknown field number")
         return self._fields[-behind][0]
 
     def _literal(self, block: bytes, position: int) -> tuple[Field, int]:
         """A field that is spelled out (RFC 7541 §6.2), and where it ends."""
         byte = block[position]
         if byte & 0x60 == 0x20:
-            raise HpackError("a table size behind a field")  # RFC 7541 §4.2
+            raise CompressionError("a table size behind a field")  # RFC 7541 §4.2
         mask = 0x3F if byte & 0x40 else 0x0F
         number = byte & mask
         position += 1
         if number == mask:
-            number, position = _integer(block, position, number)
+            number, position = read_integer(block, position, number)
         if number:
             name = self._name(number)
         else:
-            name, position = _string(block, position, False)
+            name, position = read_string(block, position, COMMON)
             name = usual_name(name)  # it is not known yet whether it is one
-        value, position = _string(block, position, name in SECRET)
+        value, position = read_string(block, position, None if name in SECRET else COMMON)
         field = (name, value)
         if byte & 0x40:
             size = len(name) + len(value) + OVERHEAD
@@ -154,9 +142,9 @@ class Decoder:
             limit = block[position] & 0x1F
             position += 1
             if limit == 0x1F:
-                limit, position = _integer(block, position, limit)
+                limit, position = read_integer(block, position, limit)
             if limit > self._allowed:
-                raise HpackError("a table larger than announced")
+                raise CompressionError("a table larger than announced")
             self._limit = limit
             self._evict()
         return position
@@ -175,42 +163,6 @@ class Decoder:
 
     def __repr__(self) -> str:
         return f"<Decoder {len(self._fields)} fields, {self._used} of {self._limit} bytes>"
-
-
-def _integer(block: bytes, position: int, value: int) -> tuple[int, int]:
-    """An integer whose first byte was full, and where it ends."""
-    try:
-        return integers.decode(block, position, value)
-    except ValueError as error:
-        raise HpackError(str(error)) from None
-
-
-def _string(block: bytes, position: int, secret: bool) -> tuple[bytes, int]:
-    """A string (RFC 7541 §5.2), and where it ends."""
-    if position >= len(block):
-        raise HpackError("a field without its end")
-    first = block[position]
-    size = first & 0x7F
-    position += 1
-    if size == 0x7F:
-        size, position = _integer(block, position, size)
-    end = position + size
-    if end > len(block):
-        raise HpackError("a string without its end")
-    coded = block[position:end]
-    if first < 0x80:
-        return coded, end
-    known = _texts.get(coded)
-    if known is not None:
-        return known, end
-    text = huffman.decode(coded)
-    if text is None:
-        raise HpackError("a string that is not Huffman-coded")
-    if not secret and size <= TEXT_LONGEST:
-        if len(_texts) >= TEXTS_KEPT:
-            _texts.clear()
-        _texts[coded] = text
-    return text, end
 
 
 _VALUED: Final = frozenset(name for name, value in NUMBERS if value)
@@ -233,7 +185,7 @@ def line(name: bytes, value: bytes) -> bytes:
     size = len(value)
     if size < 0x7F:
         return b"%b%c%b" % (prefix, size, value)
-    return b"%b%b%b" % (prefix, integers.encode(0x00, 0x7F, size), value)
+    return b"%b%b%b" % (prefix, write_integer(0x00, 0x7F, size), value)
 
 
 def packed(name: bytes, value: bytes) -> bytes:
@@ -255,7 +207,7 @@ def _packed(name: bytes, value: bytes) -> bytes:
     coded = huffman.encode(value)
     if len(coded) >= len(value):
         return line(name, value)
-    return b"%b%b%b" % (_prefixes.get(name) or _prefix(name), integers.encode(0x80, 0x7F, len(coded)), coded)
+    return b"%b%b%b" % (_prefixes.get(name) or _prefix(name), write_integer(0x80, 0x7F, len(coded)), coded)
 
 
 def _prefix(name: bytes) -> bytes:
@@ -263,12 +215,12 @@ def _prefix(name: bytes) -> bytes:
     first = 0x10 if name in SECRET else 0x00  # RFC 7541 §6.2.2, §6.2.3
     number = NAMES.get(name)
     if number is not None:
-        prefix = integers.encode(first, 0x0F, number)
+        prefix = write_integer(first, 0x0F, number)
     else:
         coded = huffman.encode(name)
         shorter = len(coded) < len(name)
         text = coded if shorter else name
-        prefix = bytes((first,)) + integers.encode(0x80 if shorter else 0x00, 0x7F, len(text)) + text
+        prefix = bytes((first,)) + write_integer(0x80 if shorter else 0x00, 0x7F, len(text)) + text
     if len(name) <= LINE_LONGEST:
         if len(_prefixes) >= PREFIXES_KEPT:
             _prefixes.clear()

@@ -24,10 +24,11 @@ from edgeproxy.http2.events import (
     Trailers,
     Window,
 )
-from edgeproxy.http2.hpack import Decoder, FieldsTooLarge, HpackError
+from edgeproxy.http2.hpack import Decoder, FieldsTooLarge
 from edgeproxy.http2.settings import Settings, heed
 from edgeproxy.http2.state import State
 from edgeproxy.http2.streams import HALF_CLOSED_REMOTE, RECEIVED_END, RESET, Stream
+from edgeproxy.http2.strings import CompressionError
 
 SKIPPED_KEPT: Final = 16  # gaps between the identifiers that a peer used
 PIECES: Final = 8  # frames of one field section, beside one for each 4 KB of it that we bear
@@ -174,7 +175,7 @@ class Receiver(State):
         except FieldsTooLarge:
             self.floods.count(floods.HEADS)
             return None
-        except HpackError as error:
+        except CompressionError as error:
             raise ConnectionFailure(frames.COMPRESSION_ERROR, str(error)) from None
 
     def on_fields(self, number: int, block: bytes, *, ended: bool) -> None:

@@ -7,7 +7,7 @@ frame waits until it is whole, up to a bound. What a peer may do for nothing is 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from edgeproxy.http2.errors import ConnectionFailure
 from edgeproxy.http2.events import Event, FieldList, Fields, Trailers
@@ -16,11 +16,8 @@ from edgeproxy.http3 import codes, varint
 from edgeproxy.http3.codes import ProtocolError, TooLargeError
 from edgeproxy.http3.control import Control
 from edgeproxy.http3.events import Broken, Data, TooLarge, Unwanted
-
-if TYPE_CHECKING:
-    from edgeproxy.http3.sections import Sections
-
-WAITING_MOST: Final = 64 * 1024  # bytes of a stream that wait with a field section that cannot be read yet
+from edgeproxy.http3.instructions import Cancellations, take_encoder
+from edgeproxy.http3.qpack import Decoder
 
 # What a stream is.
 REQUEST: Final = -1
@@ -37,9 +34,9 @@ _CRITICAL: Final[frozenset[int]] = frozenset((codes.CONTROL, codes.QPACK_ENCODER
 
 class Inbound:
     """A stream that something is still to come on. ``held``: bytes that are no use before more come; ``left``: of the
-    frame that has begun; ``waits``: its field section waits for QPACK's table."""
+    frame that has begun."""
 
-    __slots__ = ("ended", "frame", "held", "kind", "left", "stage", "waits")
+    __slots__ = ("frame", "held", "kind", "left", "stage")
 
     def __init__(self, kind: int) -> None:
         self.kind = kind
@@ -47,17 +44,17 @@ class Inbound:
         self.frame = codes.HEADERS
         self.left = 0
         self.held = b""
-        self.ended = False
-        self.waits = False
 
 
 class Connection:
-    """``sections`` reads field sections; ``most`` bounds an encoded one, in bytes. ``monotonic`` is the clock that
-    floods are counted by. Every method raises ProtocolError where the connection has to end."""
+    """``most`` bounds a field section, in bytes as RFC 9114 §4.2.2 counts them, ``longest`` an encoded one.
+    ``monotonic`` is the clock that floods are counted by. Every method raises ProtocolError where the connection has to
+    end."""
 
-    def __init__(self, sections: Sections, most: int, monotonic: Callable[[], float]) -> None:
-        self._sections: Sections = sections
-        self._most = most
+    def __init__(self, most: int, longest: int, monotonic: Callable[[], float]) -> None:
+        self._decoder = Decoder(most)
+        self._cancellations = Cancellations()
+        self._longest = longest
         self._streams: dict[int, Inbound] = {}
         self._typed: dict[int, int] = {}  # the streams there is one of, by type
         self.control = Control()
@@ -76,11 +73,6 @@ class Connection:
         out: list[Event] = []
         if one.kind != REQUEST:
             self._receive_other(stream, one, data, ended, out)
-        elif one.waits:
-            if len(one.held) + len(data) > WAITING_MOST:
-                raise ProtocolError(codes.EXCESSIVE_LOAD, "too much behind a field section that waits")
-            one.held += data
-            one.ended = ended
         else:
             self._receive_request(stream, one, data, ended, out)
         return out
@@ -92,8 +84,6 @@ class Connection:
             return True
         if one.kind in _CRITICAL:
             raise ProtocolError(codes.CLOSED_CRITICAL_STREAM, "a reset of a stream that has to stay")
-        if one.waits:
-            self._sections.forget(stream)
         return one.kind != IGNORED
 
     def drop(self, stream: int) -> None:
@@ -102,9 +92,6 @@ class Connection:
         if one is not None:
             one.kind = IGNORED
             one.held = b""
-            if one.waits:
-                one.waits = False
-                self._sections.forget(stream)
 
     def is_half_a_head(self, stream: int) -> bool:
         """Whether a request has begun there whose fields are not all here."""
@@ -136,7 +123,6 @@ class Connection:
                     last = ended and at == end
                     fields = self._section(stream, one, block, out)
                     if fields is None:
-                        one.held, one.ended = (data[at:], ended) if one.waits else (b"", False)
                         return
                     self._read(stream, one, fields, last, out)
                     if last:
@@ -171,7 +157,7 @@ class Connection:
                 raise ProtocolError(codes.FRAME_UNEXPECTED, "HEADERS behind trailers")
             if not one.left:
                 raise ProtocolError(codes.QPACK_DECOMPRESSION_FAILED, "an empty field section")
-            if one.left > self._most:
+            if one.left > self._longest:
                 self._too_large(stream, one, out)
                 return False
         elif kind == codes.DATA:
@@ -186,14 +172,12 @@ class Connection:
         return True
 
     def _section(self, stream: int, one: Inbound, block: bytes, out: list[Event]) -> FieldList | None:
-        """The fields of a whole section, None if it has to wait or is too large."""
+        """The fields of a whole section, None if it is too large."""
         try:
-            fields = self._sections.read(stream, block)
+            return self._decoder.decode(block)
         except TooLargeError:
             self._too_large(stream, one, out)
             return None
-        one.waits = fields is None
-        return fields
 
     def _read(self, stream: int, one: Inbound, fields: FieldList, last: bool, out: list[Event]) -> None:
         self.floods.worked += 1
@@ -246,9 +230,9 @@ class Connection:
         if not data:
             return
         if one.kind == codes.QPACK_ENCODER:
-            self._unblock(data, out)
+            take_encoder(data)
         elif one.kind == codes.QPACK_DECODER:
-            self._sections.acknowledged(data)
+            self._cancellations.take(data)
         elif one.kind == codes.CONTROL:
             self._receive_control(one, data, out)
 
@@ -300,24 +284,6 @@ class Connection:
                 self.count(UNKNOWN)
         if at < end:
             one.held = data[at:]
-
-    def _unblock(self, data: bytes, out: list[Event]) -> None:
-        """QPACK's table has grown: field sections that waited for that are read, and what came behind them."""
-        for stream, fields in self._sections.feed(data):
-            one = self._streams.get(stream)
-            if one is None or not one.waits:
-                continue
-            one.waits = False
-            if fields is None:
-                self._too_large(stream, one, out)
-                continue
-            rest, one.held = one.held, b""
-            last = one.ended and not rest
-            self._read(stream, one, fields, last, out)
-            if last:
-                del self._streams[stream]
-            elif rest or one.ended:
-                self._receive_request(stream, one, rest, one.ended, out)
 
     def __repr__(self) -> str:
         return f"<Connection {len(self._streams)} streams to come>"

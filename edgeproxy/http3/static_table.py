@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
-STATIC: Final[tuple[tuple[bytes, bytes], ...]] = (
+from edgeproxy.http.headers import usual_name
+
+_FIELDS: Final[tuple[tuple[bytes, bytes], ...]] = (
     (b":authority", b""),
     (b":path", b"/"),
     (b"age", b"0"),
@@ -105,3 +107,6 @@ STATIC: Final[tuple[tuple[bytes, bytes], ...]] = (
     (b"x-frame-options", b"deny"),
     (b"x-frame-options", b"sameorigin"),
 )
+
+# With the objects that look-ups of fields are made with.
+STATIC: Final = tuple([(usual_name(name), value) for name, value in _FIELDS])

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from edgeproxy.http.body import Pipe
-from edgeproxy.http.message import UNKNOWN_LENGTH
+from edgeproxy.http.grpc import is_grpc
+from edgeproxy.http.message import UNKNOWN_LENGTH, Request
 from edgeproxy.listener.flow import Flow
 
 
@@ -66,6 +67,12 @@ class StreamBody(Pipe):
         data = super()._drain()
         self._on_taken(len(data))
         return data
+
+
+def is_limited(request: Request) -> bool:
+    """Whether the limits of bodies hold for it. A call may be silent for long and send as much as it likes: its pool's
+    time-outs bound it."""
+    return not is_grpc(request.headers)
 
 
 def _nothing(_: int) -> None:

@@ -96,11 +96,14 @@ class Flow(asyncio.Protocol):
             self._writable.set_result(None)
 
     def put(self, data: bytes) -> None:
-        """Send what is no answer's beginning."""
-        self.transport.write(data)
+        """Send bytes, if the client is still there to hear them: uvloop writes a line for each that come too late."""
+        if not self._closing:
+            self.transport.write(data)
 
     def write(self, head: bytes, body: bytes) -> None:
         """Send a head, and a body behind it if there is one, without copying the body."""
+        if self._closing:
+            return
         if body:
             self.transport.writelines((head, body))
         else:

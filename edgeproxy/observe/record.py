@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from edgeproxy.pipeline.exchange import Exchange
 
 Write = Callable[[Sequence["Exchange"], float], None]
-_Key = tuple[str, bytes, int, bytes, bytes]
+_Key = tuple[str, bytes, int, bytes, bytes, bytes]
 
 BATCH: Final = 32
 INTERVAL: Final = 0.5
@@ -31,6 +31,7 @@ SERIES_MOST: Final = 256  # sums open at once
 BUSY: Final = 256  # exchanges within an interval, from which on the URLs asked for most are counted by samples
 
 _METHODS: Final = {m.encode(): m for m in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")}
+_PROTOCOLS: Final = {version: f"http/{version.decode()}" for version in (b"1.0", b"1.1", b"2", b"3")}
 _STATUSES: Final = ("none", "1xx", "2xx", "3xx", "4xx", "5xx")
 
 
@@ -52,6 +53,9 @@ class Observer:
         self._analytics = Analytics(metrics)
         self._requests = metrics.counter(
             "edgeproxy_requests_total", "Exchanges that ended.", ("route", "method", "status", "cache"), limit=5000
+        )
+        self._protocols = metrics.counter(
+            "edgeproxy_requests_by_protocol_total", "Exchanges that ended, by what their clients speak.", ("protocol",)
         )
         self._durations = metrics.histogram(
             "edgeproxy_request_duration_seconds",
@@ -92,6 +96,7 @@ class Observer:
         self._work_off()
         for series in self._series.values():
             self._requests.inc(series.route, series.method, series.status, series.cache, by=series.number)
+            self._protocols.inc(series.protocol, by=series.number)
             self._bytes.inc(series.route, by=series.size)
             self._analytics.count(series.route, series.tier, series.media, series.number, series.size)
         self._series = {}
@@ -127,6 +132,7 @@ class Observer:
                 and x.content_type is last.content_type
                 and x.status == last.status
                 and x.request.method is last.request.method
+                and x.request.version is last.request.version
                 and x.route is last.route
             ):
                 last, series = x, self._sums(x)
@@ -140,7 +146,8 @@ class Observer:
                 self._errors.inc(x.error)
 
     def _sums(self, x: Exchange) -> _Series:
-        key = (x.route.name, x.request.method, x.status, x.verdict, x.content_type)
+        request = x.request
+        key = (x.route.name, request.method, x.status, x.verdict, x.content_type, request.version)
         series = self._series.get(key)
         if series is None:
             series = self._series[key] = self._open(x, x.content_type)
@@ -149,9 +156,10 @@ class Observer:
     def _open(self, x: Exchange, content_type: bytes) -> _Series:
         """What this exchange and those like it add up in."""
         method, status = _METHODS.get(x.request.method, OTHER), _STATUSES[x.status // 100 % 6]
+        protocol = _PROTOCOLS.get(x.request.version, OTHER)
         cache, tier, media = cache_label(x.verdict), tier_of(x.verdict), type_of(content_type)
         cells = self._durations.cells((x.route.name, cache))
-        return _Series(x.route.name, method, status, cache, tier, media, cells, self._durations.buckets[0])
+        return _Series(x.route.name, method, status, cache, protocol, tier, media, cells, self._durations.buckets[0])
 
     def __repr__(self) -> str:
         return f"<Observer {len(self._records)} records waiting>"
@@ -160,7 +168,7 @@ class Observer:
 class _Series:
     """Exchanges that all metrics count alike; ``cells`` are the live numbers of their durations."""
 
-    __slots__ = ("cache", "cells", "first", "media", "method", "number", "route", "size", "status", "tier")
+    __slots__ = ("cache", "cells", "first", "media", "method", "number", "protocol", "route", "size", "status", "tier")
 
     def __init__(
         self,
@@ -168,6 +176,7 @@ class _Series:
         method: str,
         status: str,
         cache: str,
+        protocol: str,
         tier: str,
         media: str,
         cells: list[float],
@@ -177,6 +186,7 @@ class _Series:
         self.method = method
         self.status = status
         self.cache = cache
+        self.protocol = protocol
         self.tier = tier
         self.media = media
         self.cells = cells

@@ -16,6 +16,7 @@ from edgeproxy.cache.entry import SAID
 from edgeproxy.errors import EdgeError
 from edgeproxy.http import dates, headers, message, negotiate, pseudo, target
 from edgeproxy.http2 import hpack
+from edgeproxy.http2.strings import COMMON, COMMON_LONGEST, COMMON_ROOM, TEXT_COST
 from edgeproxy.listener import answer_head
 from edgeproxy.listener.http1 import heads
 
@@ -118,17 +119,17 @@ def test_field_lines_and_targets_are_remembered_up_to_a_number_and_no_long_ones(
 
 def test_what_hpack_says_and_reads_is_remembered_up_to_a_number_and_no_long_ones() -> None:
     decoder = hpack.Decoder(hpack.TABLE, 1 << 20)
-    for number in range(hpack.TEXTS_KEPT + 10):
+    for number in range(COMMON_ROOM // TEXT_COST):
         decoder.decode(hpack.packed(b"x-%d" % number, b"value-%d" % number))
     decoder.decode(hpack.packed(LONG, LONG))
     for block in range(2 * hpack.BLOCKS_KEPT):
         decoder.decode(bytes((0x82 + block % 60, 0x82 + block // 60 % 60, 0x82)))
     decoder.decode(b"\x82" * (hpack.BLOCK_LONGEST + 1))
-    assert 0 < len(hpack._texts) <= hpack.TEXTS_KEPT
+    assert 0 < COMMON._used == sum(len(coded) + TEXT_COST for coded in COMMON._known) <= COMMON_ROOM
     assert 0 < len(hpack._lines) <= hpack.LINES_KEPT
     assert 0 < len(hpack._prefixes) <= hpack.PREFIXES_KEPT
     assert 0 < len(decoder._blocks) <= hpack.BLOCKS_KEPT
-    assert max(map(len, hpack._texts)) <= hpack.TEXT_LONGEST
+    assert max(map(len, COMMON._known)) <= COMMON_LONGEST
     assert max(len(name) + len(value) for name, value in hpack._lines) <= hpack.LINE_LONGEST
     assert max(map(len, hpack._prefixes)) <= hpack.LINE_LONGEST
     assert max(map(len, decoder._blocks)) <= hpack.BLOCK_LONGEST

@@ -13,13 +13,17 @@ from typing import Any, Self
 import grpc
 import pytest
 
+from edgeproxy.http3 import codes
 from tests.support.certificates import Authority
 from tests.support.ports import free_port, wait_until
 from tests.support.processes import EdgeProcess
+from tests.support.quic import QuicClient, get
 
 CODE = grpc.StatusCode
 PATIENCE = 20  # seconds a call may take that is to succeed
 BODY_TIMEOUT = 1  # seconds in which more of a body must come
+BODY_SIZE = 1 << 20  # bytes that a body may have which is no call
+CALL = ((b"content-type", b"application/grpc"), (b"te", b"trailers"))
 
 
 class Echo(grpc.GenericRpcHandler):
@@ -129,10 +133,11 @@ def config(authority: Authority, server: Server, port: int, tls_port: int, dead:
             {"address": f"127.0.0.1:{port}", "protocols": ["h1", "h2"]},
             {
                 "address": f"127.0.0.1:{tls_port}",
+                "protocols": ["h1", "h2", "h3"],
                 "tls": {"certificates": [{"certificate": str(pair.certificate), "key": str(pair.key)}]},
             },
         ],
-        "limits": {"body_timeout": BODY_TIMEOUT},
+        "limits": {"body_timeout": BODY_TIMEOUT, "body_size": BODY_SIZE},
         "pools": {
             "calls": {"endpoints": [there], "protocol": "http2", "health": {"type": "grpc", "interval": "1s"}},
             "dead": {"endpoints": [f"http://127.0.0.1:{dead}"], "protocol": "http2"},
@@ -212,6 +217,11 @@ def failure(call: Callable[[], object]) -> grpc.RpcError:
     return caught.value
 
 
+def message(data: bytes) -> bytes:
+    """A message as HTTP carries it, not compressed."""
+    return b"\0" + len(data).to_bytes(4, "big") + data
+
+
 def last_line(edge: Edge, path: str) -> dict[str, Any]:
     """What the access log says of a call."""
 
@@ -268,6 +278,32 @@ def test_a_call_may_be_silent_for_longer_than_a_body_may(plain: grpc.Channel, ec
         time.sleep(2 * BODY_TIMEOUT)
     asked.put(None)
     assert list(answers) == []
+
+
+@pytest.mark.slow
+def test_a_call_over_http3_may_be_silent_and_large_too(edge: Edge, echo: Echo) -> None:
+    with QuicClient(("127.0.0.1", edge.tls_port)) as client:
+        client.connect()
+        call = client.ask(get(b"/echo.Echo/both", *CALL, method=b"POST"), message(b"one"), end=False)
+        reply = client.replies[call]
+        client.until(lambda: reply.body == message(b"ONE"), "the first answer")
+        client.linger(3 * BODY_TIMEOUT)
+        large = b"two" * BODY_SIZE
+        client.http.send_data(call, message(large), end_stream=False)
+        client.until(lambda: len(reply.body) == 2 * len(message(b"")) + 3 + len(large), "the second", PATIENCE)
+        client.linger(2 * BODY_TIMEOUT)
+        client.http.send_data(call, b"", end_stream=True)
+        client.finish(call)
+    assert (reply.status, reply.code, reply.trailers[b"grpc-status"]) == (200, None, b"0")
+    assert reply.body.endswith(message(large.upper()))
+
+
+def test_a_deadline_over_http3_cancels_an_answer_that_has_begun(edge: Edge, echo: Echo) -> None:
+    with QuicClient(("127.0.0.1", edge.tls_port)) as client:
+        timeout = (b"grpc-timeout", b"300m")
+        call = client.connect().ask(get(b"/echo.Echo/stall", *CALL, timeout, method=b"POST"), message(b""))
+        reply = client.finish(call)
+    assert (reply.status, reply.body, reply.code) == (200, message(b"first"), codes.REQUEST_CANCELLED)
 
 
 def test_messages_larger_than_every_window(channel: grpc.Channel, echo: Echo) -> None:

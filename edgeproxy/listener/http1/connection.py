@@ -47,6 +47,11 @@ class Http1Connection(Requests):
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
+        self._abandon()
+
+    def _abandon(self) -> None:
+        """The client has left: nothing more is written, and what goes on for it ends."""
+        self._deaf = self._closing = True
         gone = EdgeError(Kind.CLIENT_GONE, "client")
         self._queue.clear()
         if self._body is not None:
@@ -57,6 +62,7 @@ class Http1Connection(Requests):
         if self._task is not None:
             # Its first turn comes before that: a task cancelled earlier would not run at all, nor end its exchange.
             self._server.call_soon(self._task.cancel)
+            self._task = None
 
     def resume_writing(self) -> None:
         """The client takes its answers again: so may those who waited for that."""
@@ -81,15 +87,21 @@ class Http1Connection(Requests):
     def eof_received(self) -> bool:
         """A client that half-closes has sent its last request, and may still wait for the answer. For one that has no
         end nobody does: an event may be long in coming, and only its sending would tell that the client has left. TLS
-        ends both ways at once, and asyncio writes a log line about whoever asks it for more."""
+        ends both ways at once: asyncio takes nothing more to be written, and tells of no room nor of an end before the
+        client has taken what was."""
+        tls = self._peer.tls is not None
         if self._tunnel is not None:
+            self._closing = self._closing or tls
             self._tunnel.finish()
-            return self._peer.tls is None
+            return not tls
+        if tls:
+            self._abandon()
+            return False
         if self._body is not None:
             self._body.fail(EdgeError(Kind.CLIENT_GONE, "client"))
         self._last = self._queue[-1] if self._queue else self._current
         self._deaf = True
-        return self._last is not None and self._body is None and self._peer.tls is None and not self._streams_events()
+        return self._last is not None and self._body is None and not self._streams_events()
 
     def _streams_events(self) -> bool:
         answer = None if self._current is None else self._current.response
@@ -140,8 +152,8 @@ class Http1Connection(Requests):
         return self._endpoint.alt_svc.line(x.request.host)
 
     def interim(self, x: Exchange, status: int, fields: Headers) -> None:
-        if self._current is x and x.response is None and x.request.version == b"1.1" and not self._closing:
-            self.transport.write(heads.interim(status, fields))
+        if self._current is x and x.response is None and x.request.version == b"1.1":
+            self.put(heads.interim(status, fields))
 
     async def stream(self, x: Exchange, response: Response) -> None:
         body = cast("Body", response.body)
@@ -158,7 +170,7 @@ class Http1Connection(Requests):
             self._last = x  # only the end of the connection can end this body
         keep_alive = self._stays_after(x)
         head, chunked = heads.streamed(x.request, response, length, self._wall, keep_alive, self._alt_svc(x))
-        self.transport.write(head)
+        self.put(head)
         try:
             await write_body(self, x, response, body, chunked=chunked)
         except EdgeError:
@@ -173,7 +185,7 @@ class Http1Connection(Requests):
         """Both ways at once until one side ends."""
         x.upgraded = True
         self.deadline = float("inf")
-        self.transport.write(heads.switching(response))
+        self.put(heads.switching(response))
         inward = self._tunnel = Pipe(pause=self.hold, resume=self.unhold)
         if self._tail:
             inward.feed(self._tail)
@@ -233,7 +245,8 @@ class Http1Connection(Requests):
         self._last = self._queue[-1] if self._queue else self._current
         if self._last is not None:
             return
-        x = self._last = Exchange(Request(b"-", b"-", {}), self._peer, self._clock())
+        request = Request(b"-", b"-", {}, self._endpoint.scheme, version=self._version())
+        x = self._last = Exchange(request, self._peer, self._clock())
         x.route = self._server.snapshot.unrouted
         self._refused = True
         refuse(x, error, self)

@@ -15,6 +15,7 @@ from edgeproxy.http.framing import (
     is_other_protocol,
     keep_trailers,
     plain,
+    spoken,
     too_large,
 )
 from edgeproxy.http.headers import ONCE, Headers, add, lower_name, serialize
@@ -73,6 +74,10 @@ class Requests(Client):
     def _new_parser(self) -> httptools.HttpRequestParser:
         parser = self._parser = httptools.HttpRequestParser(self)
         return parser
+
+    def _version(self) -> bytes:
+        """Which one the last head was in, as far as that is known."""
+        return b"1.1" if self._parser is None else spoken(self._parser.get_http_version())
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
@@ -211,7 +216,7 @@ class Requests(Client):
     def _expect_body(self, request: Request) -> None:
         if request.length > self._limits.body_size:
             raise EdgeError(Kind.BODY_TOO_LARGE, "client")
-        go_on = partial(self.transport.write, CONTINUE) if expects_continue(request) else None
+        go_on = partial(self.put, CONTINUE) if expects_continue(request) else None
         self._body_size = self._body_mark = self._unread = 0
         request.body = self._body = ClientBody(request.length, self, go_on)
         self.deadline = self._body_due = self._clock() + self._limits.body_timeout

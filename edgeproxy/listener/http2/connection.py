@@ -93,7 +93,10 @@ class Http2Connection(Client):
         self._abandon()
 
     def eof_received(self) -> bool:
-        """A client that sends no more opens no windows and answers no PING either: it leaves."""
+        """A client that sends no more opens no windows and answers no PING either: it leaves. What it has not taken by
+        then may be long in going, and until that has gone the loop says nothing of the connection's end."""
+        self._deaf = self._closing = True
+        self._abandon()
         return False
 
     def resume_writing(self) -> None:
@@ -190,7 +193,7 @@ class Http2Connection(Client):
 
     def _refuse(self, stream: Stream, error: EdgeError) -> None:
         """Answer what is no request that can be served."""
-        x = Exchange(Request(b"-", b"-", {}, version=b"2"), self._peer, self._clock())
+        x = Exchange(Request(b"-", b"-", {}, self._endpoint.scheme, version=b"2"), self._peer, self._clock())
         x.route = self._server.snapshot.unrouted
         refuse(x, error, stream)
 

@@ -10,7 +10,6 @@ from edgeproxy.errors import EdgeError, Kind
 from edgeproxy.http import pseudo
 from edgeproxy.http.body import Body, Tunnel
 from edgeproxy.http.framing import expects_continue
-from edgeproxy.http.grpc import is_grpc
 from edgeproxy.http.headers import Headers
 from edgeproxy.http.message import UNKNOWN_LENGTH, Request, Response
 from edgeproxy.http2 import frames
@@ -18,7 +17,7 @@ from edgeproxy.http2.events import Data, FieldList
 from edgeproxy.listener import priority
 from edgeproxy.listener.answer_body import write_body
 from edgeproxy.listener.answer_head import has_body
-from edgeproxy.listener.client_body import StreamBody
+from edgeproxy.listener.client_body import StreamBody, is_limited
 from edgeproxy.listener.http2 import heads
 from edgeproxy.listener.tunnel import carry
 from edgeproxy.pipeline.exchange import Exchange
@@ -95,7 +94,7 @@ class Stream:
         if not tunnel:
             self._length = request.length
             request.body = self._body
-            if not is_grpc(request.headers):  # a call may be silent for long: its pool's time-outs bound it
+            if is_limited(request):
                 self.due = self._body_due = self._connection.now() + limits.body_timeout
         self._connection.keep(self)
 
@@ -338,6 +337,8 @@ class Stream:
 
     def abandon(self, error: EdgeError) -> None:
         """The stream is over: nobody hears an answer."""
+        if self._gone:
+            return
         self._gone = True
         self._ending = False
         self._queue.clear()

@@ -18,7 +18,7 @@ from edgeproxy.http3 import codes, varint
 from edgeproxy.http3.codes import ProtocolError
 from edgeproxy.http3.connection import Connection
 from edgeproxy.http3.events import Broken, Data, TooLarge
-from edgeproxy.http3.sections import BLOCKED, LINE, TABLE, Sections
+from edgeproxy.http3.qpack import LINE
 from edgeproxy.listener.http3 import heads
 from edgeproxy.listener.http3.client import QuicClient
 from edgeproxy.listener.http3.stream import Stream
@@ -30,9 +30,7 @@ if TYPE_CHECKING:
     from edgeproxy.quic.connection import ServerConnection
     from edgeproxy.quic.tokens import Address
 
-CONTROL: Final = 3  # our streams, in the order they are opened in
-DECODER: Final = 7
-OURS: Final[frozenset[int]] = frozenset((CONTROL, DECODER))
+CONTROL: Final = 3  # the one stream that we open
 
 PSEUDO_FIELDS: Final = 5  # that HTTP/1.1 has no lines for
 PRIORITIES_KEPT: Final = 128  # of streams whose request has not come
@@ -46,8 +44,7 @@ class Http3Connection(QuicClient):
         super().__init__(listener, quic, address)
         limits = self._limits
         self._most = limits.head_size + LINE * (limits.header_count + PSEUDO_FIELDS)
-        self._sections = Sections(self._most)
-        self._http = Connection(self._sections, limits.head_size, self._clock)
+        self._http = Connection(self._most, limits.head_size, self._clock)
         self._streams: dict[int, Stream] = {}
         self._heads: dict[int, float] = {}  # streams whose head is not whole, and by when it has to be
         self._priorities: dict[int, bytes] = {}
@@ -59,14 +56,11 @@ class Http3Connection(QuicClient):
         self._introduce()
 
     def _introduce(self) -> None:
-        """Open our streams: settings first (RFC 9114 §7.2.4.2)."""
-        settings = (
-            *(codes.MAX_FIELD_SECTION_SIZE, self._most, codes.QPACK_MAX_TABLE_CAPACITY, TABLE),
-            *(codes.QPACK_BLOCKED_STREAMS, BLOCKED, codes.ENABLE_CONNECT_PROTOCOL, 1),
-        )
+        """Open our control stream with our settings (RFC 9114 §7.2.4.2). QPACK's are 0 where they are not told, and
+        without a table it needs no streams of ours (RFC 9204 §4.2)."""
+        settings = (codes.MAX_FIELD_SECTION_SIZE, self._most, codes.ENABLE_CONNECT_PROTOCOL, 1)
         told = b"".join([varint.encode(number) for number in settings])
         self._quic.send_stream_data(CONTROL, b"%c%b" % (codes.CONTROL, heads.frame(codes.SETTINGS, told)))
-        self._quic.send_stream_data(DECODER, b"%c" % codes.QPACK_DECODER)
 
     # What comes.
 
@@ -76,9 +70,6 @@ class Http3Connection(QuicClient):
             if self._heads:
                 for event in events:
                     self._heads.pop(event.stream, None)
-            if self._sections.told:
-                told, self._sections.told = self._sections.told, b""
-                self.enqueue(DECODER, told, ended=False)
             for event in events:
                 self._take(event)
         elif number not in self._heads and self._http.is_half_a_head(number):
@@ -121,6 +112,8 @@ class Http3Connection(QuicClient):
                 raise EdgeError(Kind.HEAD_TOO_LARGE, "client")
             asked = request(fields, b"3", b"https", ended=ended, websocket=True)
             wanted = expects_continue(asked) if b"expect" in asked.headers else False
+            if not self._listener.serves(asked.host):  # its certificate may have been this host's too (RFC 9114 §3.3)
+                raise EdgeError(Kind.MISDIRECTED, "client")
             if asked.length > self.limits.body_size:
                 raise EdgeError(Kind.BODY_TOO_LARGE, "client")
             if not self._quic.established:
@@ -178,7 +171,7 @@ class Http3Connection(QuicClient):
 
     def _stop(self, number: int) -> None:
         """The client wants no answer."""
-        if number in OURS:
+        if number == CONTROL:
             raise ProtocolError(codes.CLOSED_CRITICAL_STREAM, "a stream that has to stay is not wanted")
         stream = self._streams.get(number)
         if stream is not None:

@@ -307,7 +307,7 @@ class QuicListener:
     def _choose(self, name: str, hello: bytes) -> tuple[Certificate, str]:
         """The certificate for a name, and the hello's fingerprint where it is wanted."""
         found = self._certificates.find(name) if self._certificates is not None else None
-        if found is None or not self._hosts.has(name.encode()):
+        if found is None or not self.serves(name.encode()):
             raise tls.AlertHandshakeFailure("nothing is served under this name here")
         ja4 = ""
         if self.endpoint.fingerprints:
@@ -340,6 +340,10 @@ class QuicListener:
     def call_at(self, at: float, ring: Callable[[], None]) -> asyncio.TimerHandle:
         """``at`` is in seconds of the server's clock."""
         return self._call_at(at + self._offset, ring)
+
+    def serves(self, host: bytes) -> bool:
+        """Whether ``host``, in lower case and without its port, is served over HTTP/3."""
+        return self._hosts.has(host)
 
     def add(self, cid: bytes, client: QuicClient) -> None:
         """Another id of a connection."""

@@ -16,7 +16,7 @@ from edgeproxy.http3 import codes
 from edgeproxy.listener import priority
 from edgeproxy.listener.answer_body import write_body
 from edgeproxy.listener.answer_head import has_body
-from edgeproxy.listener.client_body import ClientBody
+from edgeproxy.listener.client_body import ClientBody, is_limited
 from edgeproxy.listener.http3 import heads
 from edgeproxy.listener.tunnel import carry
 from edgeproxy.pipeline.exchange import Exchange
@@ -69,7 +69,7 @@ class Stream:
         self.moved = 0.0  # when some of them had gone
         self._size = 0  # of the request's body so far
         self._mark = 0  # its size when the period began in which it is measured
-        self._due = 0.0  # when that ends
+        self._due = NEVER  # when that ends; never where it is not measured
         self._task: asyncio.Task[None] | None = None
         self._waiter: asyncio.Future[None] | None = None
         self._rest = b""  # of an answer's body that is all here
@@ -88,11 +88,12 @@ class Stream:
             return
         go_on = partial(self.interim, x, 100, {}) if wanted else None
         request.body = self.body = ClientBody(request.length, connection, go_on)
-        self.deadline = self._due = connection.now() + connection.limits.body_timeout
+        if is_limited(request):
+            self.deadline = self._due = connection.now() + connection.limits.body_timeout
 
     def receive(self, data: bytes, *, ended: bool) -> None:
         """A piece of the body; ``ended``: its last."""
-        body, limits = self.body, self._connection.limits
+        body = self.body
         if body is None:
             return
         if body is self._tunnel:
@@ -100,15 +101,11 @@ class Stream:
             if ended:
                 self.end_body()
             return
-        now = self._connection.now()
         self._size += len(data)
-        self.deadline = now + limits.body_timeout
         if body.length is not None and self._size > body.length:
             self._break_rule()
-        elif self._size > limits.body_size:
-            self.refuse(EdgeError(Kind.BODY_TOO_LARGE, "client"))
-        elif now >= self._due and not self._keeps_up(now):
-            self.refuse(EdgeError(Kind.REQUEST_TIMEOUT, "client"))
+        elif self._due != NEVER and (fault := self._measure()) is not None:
+            self.refuse(EdgeError(fault, "client"))
         else:
             if data:
                 body.feed(data)
@@ -130,15 +127,21 @@ class Stream:
         """The body is not as long as was said (RFC 9114 §4.1.2)."""
         self.break_off(codes.MESSAGE_ERROR, EdgeError(Kind.BAD_REQUEST, "client", "a body of another length"))
 
-    def _keeps_up(self, now: float) -> bool:
-        limits = self._connection.limits
+    def _measure(self) -> Kind | None:
+        """What is wrong with a body that is too large or too slow."""
+        limits, now = self._connection.limits, self._connection.now()
+        self.deadline = now + limits.body_timeout
+        if self._size > limits.body_size:
+            return Kind.BODY_TOO_LARGE
+        if now < self._due:
+            return None
         enough = self._size - self._mark >= limits.body_rate * limits.body_timeout
-        self._mark, self._due = self._size, now + limits.body_timeout
-        return enough
+        self._mark, self._due = self._size, self.deadline
+        return None if enough else Kind.REQUEST_TIMEOUT
 
     def excuse(self, now: float) -> None:
         """What was not taken from the client meanwhile did not come slowly."""
-        if self.body is not None and self.body is not self._tunnel:
+        if self.body is not None and self._due != NEVER:
             self._mark, self.deadline = self._size, now + self._connection.limits.body_timeout
             self._due = self.deadline
 
@@ -184,9 +187,10 @@ class Stream:
             self._write(heads.streamed(response, length, self._connection.wall))
             await write_body(self, x, response, body, chunked=False)
             self._end(heads.trailers(body.trailers) if body.trailers else b"")
-        except EdgeError:
-            # The head is out: only a broken stream tells the client that the body is not whole.
-            self._break(codes.INTERNAL_ERROR)
+        except EdgeError as error:
+            # The head is out: only a broken stream tells the client that the body is not whole. What came too late is
+            # cancelled, as gRPC wants it of a deadline that has passed.
+            self._break(codes.REQUEST_CANCELLED if error.kind is Kind.RESPONSE_TIMEOUT else codes.INTERNAL_ERROR)
             raise
         finally:
             body.close()
@@ -350,7 +354,7 @@ class Stream:
             self.deadline = now + limits.write_timeout
             if taken < max(1, limits.write_rate * limits.write_timeout):
                 self.break_off(codes.REQUEST_CANCELLED, gone)
-        elif self.body is not None and self.body is not self._tunnel:
+        elif self.body is not None and self._due != NEVER:
             self.refuse(EdgeError(Kind.REQUEST_TIMEOUT, "client"))
         else:
             self.deadline = NEVER

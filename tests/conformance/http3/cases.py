@@ -467,9 +467,35 @@ CASES: tuple[Case, ...] = (
     ),
     # RFC 9204: QPACK.
     Case(
+        "RFC 9110 §5.5",
+        "a value that is no UTF-8",
+        fields(*PSEUDO, (b"x-latin", b"caf\xe9")),
+        ends=Ends.NOTHING,
+        status=200,
+    ),
+    Case(
         "RFC 9204 §2.2.3",
         "an index beyond the static table",
         request(frame(codes.HEADERS, b"\0\0\xff\x64")),
+        codes.QPACK_DECOMPRESSION_FAILED,
+    ),
+    Case(
+        "RFC 9204 §2.1.2",
+        "a field section that refers to a table",
+        request(frame(codes.HEADERS, b"\2\0\x80")),
+        codes.QPACK_DECOMPRESSION_FAILED,
+    ),
+    Case(
+        "RFC 9204 §4.5.1.2",
+        "a field section that counts from a number and refers to nothing",
+        request(frame(codes.HEADERS, b"\0\x7f\x01" + qpack.encode(PSEUDO)[2:])),
+        ends=Ends.NOTHING,
+        status=200,
+    ),
+    Case(
+        "RFC 9204 §4.5.1.2",
+        "a field section that counts from below zero",
+        request(frame(codes.HEADERS, b"\0\x80" + qpack.encode(PSEUDO)[2:])),
         codes.QPACK_DECOMPRESSION_FAILED,
     ),
     Case("RFC 9204 §4.5.1", "an empty field section", request(frame(codes.HEADERS)), codes.QPACK_DECOMPRESSION_FAILED),
@@ -512,7 +538,18 @@ CASES: tuple[Case, ...] = (
         codes.CLOSED_CRITICAL_STREAM,
     ),
     Case("RFC 9204 §4.2", "an encoder stream that is reset", break_off(CONTROL, b"\2"), codes.CLOSED_CRITICAL_STREAM),
-    Case("RFC 9204 §4.2", "the server's decoder stream is not wanted", unwanted(7), codes.CLOSED_CRITICAL_STREAM),
+    Case(
+        "RFC 9204 §3.2.3",
+        "a table of nothing, as was offered",
+        on_stream(codes.QPACK_ENCODER, b"\x20"),
+        ends=Ends.NOTHING,
+    ),
+    Case(
+        "RFC 9204 §3.2.3",
+        "an entry for a table that was not offered",
+        on_stream(codes.QPACK_ENCODER, b"\x41a\x01b"),
+        codes.QPACK_ENCODER_STREAM_ERROR,
+    ),
     Case(
         "RFC 9204 §4.3.1",
         "a table larger than was offered",

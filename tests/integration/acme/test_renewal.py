@@ -2,15 +2,18 @@ from __future__ import annotations
 
 import logging
 import ssl
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from cryptography import x509
 
-from edgeproxy.acme.authority import Authority, Window
+from edgeproxy.acme.authority import Authority, Window, renewal_id
 from edgeproxy.acme.failure import AcmeError
 from edgeproxy.acme.renewal import Outcome
 from edgeproxy.config.units import RateValue
 from tests.support.acme import Node
+from tests.support.ari import RenewalInformed
 from tests.support.pebble import Pebble
 
 DAY = 86_400.0
@@ -227,3 +230,57 @@ def test_no_key_is_logged(node: Node, caplog: pytest.LogCaptureFixture) -> None:
     key = (node.pem("a.example") or b"").decode().splitlines()[1]
     assert key not in caplog.text
     assert "PRIVATE" not in caplog.text
+
+
+@pytest.fixture
+def informed(pebble: Pebble, tmp_path: Path) -> Iterator[RenewalInformed]:
+    (tmp_path / "front").mkdir()
+    with RenewalInformed(pebble, tmp_path / "front") as front:
+        yield front
+
+
+@pytest.fixture
+def asking(pebble: Pebble, informed: RenewalInformed, tmp_path: Path) -> Node:
+    """A node whose authority knows of renewals."""
+    return Node(pebble, tmp_path / "acme", directory=informed.directory, ca=str(informed.ca))
+
+
+def replaced(informed: RenewalInformed) -> list[str | None]:
+    return [order.get("replaces") for order in informed.orders]
+
+
+def test_an_order_says_which_certificate_it_replaces(asking: Node, informed: RenewalInformed) -> None:
+    asking.settings["groups"] = (("a.example", "www.a.example"),)
+    assert asking.run("a.example", "www.a.example").renewed == ("a.example",)
+    first = renewal_id(asking.leaf("a.example"))
+    asking.clock.advance(80 * DAY)
+    assert asking.run("a.example", "www.a.example").renewed == ("a.example",)
+    assert renewal_id(asking.leaf("a.example")) != first
+    assert replaced(informed) == [None, first]
+    names = [{"type": "dns", "value": name} for name in ("a.example", "www.a.example")]
+    assert [order["identifiers"] for order in informed.orders] == [names, names]
+
+
+@pytest.mark.parametrize("refusal", [(409, "alreadyReplaced"), (404, "malformed"), (403, "unauthorized")])
+def test_one_that_may_not_replace_it_is_asked_for_without(
+    asking: Node, informed: RenewalInformed, refusal: tuple[int, str]
+) -> None:
+    asking.run("a.example")
+    first = renewal_id(asking.leaf("a.example"))
+    informed.refusal = refusal
+    assert asking.run("a.example", only=("a.example",)) == Outcome(renewed=("a.example",))
+    assert replaced(informed) == [None, first, None]
+
+
+def test_another_refusal_stands(asking: Node, informed: RenewalInformed) -> None:
+    asking.run("a.example")
+    informed.refusal = (429, "rateLimited")
+    assert asking.run("a.example", only=("a.example",)).failed == (("a.example", "rateLimited: replaces"),)
+    assert len(informed.orders) == 2
+
+
+def test_an_authority_that_knows_of_no_renewals_is_not_told(asking: Node, informed: RenewalInformed) -> None:
+    informed.known = False
+    asking.run("a.example")
+    asking.run("a.example", only=("a.example",))
+    assert replaced(informed) == [None, None]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Iterator
+from typing import Any
 
 import httpx
 import pytest
@@ -166,9 +168,46 @@ def test_a_body_that_stops_coming_is_refused(client: QuicClient) -> None:
     assert client.finish(stream).status == 408
 
 
-def test_the_log_says_version_3(site: Http3Site, client: QuicClient) -> None:
-    client.get(b"/logged")
-    wait_until(lambda: '"target":"/logged","version":"3"' in site.edge.logs(), "the log line")
+PROTOCOLS = ("1.0", "1.1", "2", "3")
+
+
+MANY = [(b"x-%d" % number, b"1") for number in range(200)]
+
+
+def ask_in(version: str, site: Http3Site, client: QuicClient, path: bytes) -> tuple[int, int]:
+    """A request, and one of too many fields, over TLS; their statuses."""
+    if version == "3":
+        return client.get(path).status, client.get(path, *MANY).status
+    if version == "2":
+        with httpx.Client(http2=True, verify=site.context()) as session:
+            url = f"https://localhost:{site.port}{path.decode()}"
+            return session.get(url).status_code, session.get(url, headers=MANY).status_code
+    statuses = []
+    for lines in ((), [b"%b: %b" % field for field in MANY]):
+        with RawClient(site.address, tls=site.context()) as raw:
+            raw.send(head(path, *lines, version=version.encode()))
+            statuses.append(raw.answers(1).final[0].status)
+    return statuses[0], statuses[1]
+
+
+@pytest.mark.parametrize("version", PROTOCOLS)
+def test_log_and_metric_say_what_the_client_speaks(site: Http3Site, client: QuicClient, version: str) -> None:
+    def counted() -> float:
+        return site.metric("edgeproxy_requests_by_protocol_total", f'{{protocol="http/{version}"}}')
+
+    def logged() -> list[dict[str, Any]]:
+        lines = [json.loads(line) for line in site.edge.logs().splitlines() if line.startswith("{")]
+        return [line for line in lines if line["target"] == path.decode() or line["status"] == 431]
+
+    path = b"/logged/" + version.encode()
+    before, so_far = counted(), len(logged())
+    assert ask_in(version, site, client, path) == (200, 431)
+    wait_until(lambda: counted() == before + 2, "both are counted")
+    wait_until(lambda: len(logged()) == so_far + 2, "both are logged")
+    assert [(line["version"], line["scheme"], line["status"]) for line in logged()[so_far:]] == [
+        (version, "https", 200),
+        (version, "https", 431),
+    ]
 
 
 def test_answers_over_tcp_tell_of_it(site: Http3Site) -> None:

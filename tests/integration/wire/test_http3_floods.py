@@ -13,7 +13,7 @@ import pytest
 
 from edgeproxy.http3 import codes, qpack
 from edgeproxy.http3.varint import encode
-from tests.conformance.http3.cases import CONTROL, ENCODER, HEADERS, POST, SETTINGS, frame
+from tests.conformance.http3.cases import CONTROL, ENCODER, POST, SETTINGS, frame
 from tests.support.http3 import Http3Site
 from tests.support.origin import RecordedRequest, answer
 from tests.support.quic import QuicClient, get
@@ -217,29 +217,19 @@ def test_a_section_in_the_smallest_pieces_costs_little(site: Http3Site) -> None:
     assert spent(site) - before < 2.0
 
 
-def test_tables_and_blocked_sections_are_bounded(site: Http3Site) -> None:
-    with site.client(http=False) as client:
-        client.connect()
-        client.send(CONTROL, b"\0" + SETTINGS)
-        client.send(ENCODER, b"\2\x3f\xe1\x1f")
-        for number in range(20):
-            client.send(4 * number, frame(codes.HEADERS, b"\x02\x00\x80" + qpack.encode(get())[2:]), end=True)
-        client.until(lambda: client.closed is not None, "the connection's end")
-        assert client.closed == codes.QPACK_DECOMPRESSION_FAILED
-
-
-def test_a_section_that_waits_for_the_table_is_read_once_it_is_there(site: Http3Site) -> None:
-    with site.client(http=False) as client:
-        client.connect()
-        client.send(CONTROL, b"\0" + SETTINGS)
-        client.send(ENCODER, b"\2\x3f\xe1\x1f")
-        client.send(0, frame(codes.HEADERS, b"\x02\x00" + qpack.encode(get(b"/waited"))[2:] + b"\x80"), end=True)
-        client.send(4, HEADERS, end=True)
-        client.until(lambda: 4 in client.ended, "the answer of another")
-        assert 0 not in client.ended
-        client.send(ENCODER, b"\x45x-own\x05value")
-        client.until(lambda: 0 in client.ended, "the answer")
-    assert site.site.to(b"/waited")[-1].get(b"x-own") == b"value"
+def test_nobody_may_fill_a_table_or_wait_for_one(site: Http3Site) -> None:
+    table = b"\2\x3f\xe1\x1f"
+    section = frame(codes.HEADERS, b"\x02\x00\x80" + qpack.encode(get())[2:])
+    for stream, data, code in (
+        (ENCODER, table, codes.QPACK_ENCODER_STREAM_ERROR),
+        (0, section, codes.QPACK_DECOMPRESSION_FAILED),
+    ):
+        with site.client(http=False) as client:
+            client.connect()
+            client.send(CONTROL, b"\0" + SETTINGS)
+            client.send(stream, data)
+            client.until(lambda: client.closed is not None, "the connection's end")
+            assert client.closed == code
 
 
 def test_nobody_else_has_noticed(site: Http3Site) -> None:

@@ -154,6 +154,17 @@ def test_a_host_that_is_off_shakes_no_hand(site: Http3Site) -> None:
         assert not client.established
 
 
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_a_host_that_is_off_is_not_served_on_another_ones_connection(site: Http3Site, library: str) -> None:
+    with site.client(library) as client:
+        client.connect()
+        refused = client.finish(client.ask(get(b"/misdirected", host=b"OFF.example:443")))
+        assert (refused.status, refused.code) == (421, None)
+        assert client.get(b"/directed").status == 200
+    assert not site.site.to(b"/misdirected")
+    wait_until(lambda: '"status":421' in site.edge.logs(), "the refusal in the log")
+
+
 def test_a_reload_takes_new_workers_and_cuts_nobody_off(site: Http3Site) -> None:
     with site.client() as client:
         client.connect().get(b"/old")

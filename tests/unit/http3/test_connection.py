@@ -11,9 +11,8 @@ from hypothesis import strategies as st
 from edgeproxy.http2.events import Event, Fields, Priority, Trailers
 from edgeproxy.http3 import codes, qpack
 from edgeproxy.http3.codes import ProtocolError
-from edgeproxy.http3.connection import WAITING_MOST, Connection
+from edgeproxy.http3.connection import Connection
 from edgeproxy.http3.events import Broken, Data, TooLarge, Unwanted
-from edgeproxy.http3.sections import Sections
 from edgeproxy.http3.varint import encode
 
 HEAD = [(b":method", b"POST"), (b":scheme", b"https"), (b":authority", b"a"), (b":path", b"/")]
@@ -29,7 +28,7 @@ TRAILERS = frame(codes.HEADERS, qpack.encode(TAIL))
 
 
 def made() -> Connection:
-    return Connection(Sections(5_000), 2_000, lambda: 0.0)
+    return Connection(5_000, 2_000, lambda: 0.0)
 
 
 def fed(connection: Connection, stream: int, pieces: Sequence[bytes]) -> list[Event]:
@@ -119,23 +118,6 @@ def test_an_unknown_stream_is_unwanted_and_read_over() -> None:
     assert isinstance(event, Unwanted)
     assert connection.receive(14, b"more", True) == []
     assert repr(connection) == "<Connection 0 streams to come>"
-
-
-def test_what_waits_for_the_table_keeps_its_place_and_what_is_behind_it() -> None:
-    connection = made()
-    connection.receive(6, b"\2\x3f\xe1\x1f", False)
-    waiting = frame(codes.HEADERS, b"\x02\x00" + qpack.encode(HEAD)[2:] + b"\x80") + frame(codes.DATA, b"body")
-    assert fed(connection, 0, [waiting, TRAILERS]) == []
-    assert told(connection.receive(6, b"\x41a\x01b", False)) == [[*HEAD, (b"a", b"b")], TAIL, b"body", True]
-
-
-def test_what_waits_behind_it_is_bounded() -> None:
-    connection = made()
-    connection.receive(6, b"\2\x3f\xe1\x1f", False)
-    connection.receive(0, frame(codes.HEADERS, b"\x02\x00\x80"), False)
-    with pytest.raises(ProtocolError) as caught:
-        connection.receive(0, bytes(WAITING_MOST + 1), False)
-    assert caught.value.code == codes.EXCESSIVE_LOAD
 
 
 def test_priorities_come_in_whatever_pieces() -> None:

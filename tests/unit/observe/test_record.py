@@ -59,6 +59,23 @@ def test_a_batch_is_split_by_where_the_answers_came_from_and_what_they_are(metri
     assert 'edgeproxy_cache_answer_bytes_total{route="site",tier="l1",type="html"} 20.0' in lines
 
 
+def test_a_batch_counts_what_clients_speak(metrics, exchange):
+    observer = Observer(metrics, ManualClock())
+    for version in (b"1.1", b"1.0", b"2", b"2", b"3", b"9", b"1.1"):
+        x = exchange()
+        x.request.version = version
+        observer.log(x)
+    observer.flush()
+    lines = render(metrics.dump()).decode().splitlines()
+    assert sorted(line for line in lines if line.startswith("edgeproxy_requests_by_protocol_total")) == [
+        'edgeproxy_requests_by_protocol_total{protocol="_other"} 1.0',
+        'edgeproxy_requests_by_protocol_total{protocol="http/1.0"} 1.0',
+        'edgeproxy_requests_by_protocol_total{protocol="http/1.1"} 2.0',
+        'edgeproxy_requests_by_protocol_total{protocol="http/2"} 2.0',
+        'edgeproxy_requests_by_protocol_total{protocol="http/3"} 1.0',
+    ]
+
+
 def test_a_batch_counts_its_urls(metrics, exchange):
     observer = Observer(metrics, ManualClock())
     for verdict in (b"hit", b"hit; detail=l2", b"fwd=uri-miss", b""):
