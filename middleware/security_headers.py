@@ -93,34 +93,13 @@ class SecurityHeaders(Middleware):
 
     def __init__(self, config: Config, services: Services) -> None:
         super().__init__(config, services)
-        self._override = config.override
-        self._remove = tuple(name.encode() for name in config.remove)
-        self._values = tuple(
-            (name, _Ours(value.encode()) if value else None) for name, value in _values(config).items()
-        )
-        probe, seal = next((pair for pair in self._values if pair[1] is not None), (b"", None))
-        self.response = Seal(self._remove, probe, seal, self._apply, _hsts(config.hsts), override=config.override).check
+        remove = tuple(name.encode() for name in config.remove)
+        values = tuple((name, _Ours(value.encode()) if value else None) for name, value in _values(config).items())
+        self._seal = Seal(remove, values, _Ours, _hsts(config.hsts), override=config.override)
+        self.response = self._seal.check
 
     def store(self, x: Exchange, response: Response) -> None:
-        self._apply(response, keep=True)
-
-    def _apply(self, response: Response, keep: bool = False) -> None:
-        """Idempotent. A kept copy whose probed field is the very object set here has been through this stage, in this
-        worker and with this configuration. Any other answer is gone through once more, and changed where it needs it.
-        """
-        for name in self._remove:
-            if response.get(name) is not None:
-                response.drop(name)
-        if response.status == 304:
-            return  # the browser has these fields already (RFC 9110 §15.4.5)
-        for name, value in self._values:
-            present = response.get(name)
-            ours = type(present) is _Ours
-            if value is None:
-                if ours:
-                    response.drop(name)
-            elif present is None or (keep if present == value else ours or self._override):
-                response.set(name, value)
+        self._seal.apply(response, keep=True)
 
 
 class _Ours(bytes):

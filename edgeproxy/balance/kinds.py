@@ -86,12 +86,14 @@ def _answers(item: tuple[bytes, Shape]) -> int:
 def shape_key(method: bytes, target: bytes) -> bytes:
     """``GET /api`` or ``GET /assets .js``: method, first segment without its digits, ending of the last. A target of
     one segment has none of its own."""
-    path = target[:_LOOKED_AT].partition(b"?")[0]
-    first, _, rest = path[1:].partition(b"/")
-    last = path.rpartition(b"/")[2]
-    ending = last.rpartition(b".")[2] if b"." in last else b""
-    if not rest:
-        first = b""
+    end = target.find(b"?", 0, _LOOKED_AT)
+    path = target[:_LOOKED_AT] if end < 0 else target[:end]
+    segment = path.find(b"/", 1)
+    first = path[1:segment] if 0 < segment < len(path) - 1 else b""
+    dot = path.rfind(b".")
+    ending = path[dot + 1 :] if dot > path.rfind(b"/") else b""
     if len(ending) > _ENDING or not ending.isalnum():
         ending = b""
-    return b"%b /%b .%b" % (method[:_ENDING], first[:_SEGMENT].translate(None, _DIGITS), ending)
+    if not first.isalpha():
+        first = first[:_SEGMENT].translate(None, _DIGITS)
+    return b"%b /%b .%b" % (method[:_ENDING], first[:_SEGMENT], ending)

@@ -62,7 +62,7 @@ def _read(value: bytes) -> Directives:
 def of_request(headers: Headers) -> Directives:
     """A request's directives; Pragma: no-cache speaks only where Cache-Control does not (RFC 9111 §5.4)."""
     value = headers.get(b"cache-control")
-    if value is None and b"no-cache" in members(headers.get(b"pragma", b"").lower()):
+    if value is None and b"pragma" in headers and b"no-cache" in members(headers[b"pragma"].lower()):
         return _parse(b"no-cache")
     return parse(value)
 

@@ -85,6 +85,8 @@ def weaken_validated(x: Exchange, response: Response) -> None:
 
 def is_kept(verdict: bytes) -> bool:
     """Whether the cache keeps this answer, or had it (Cache-Status parameters, RFC 9211 §2)."""
+    if verdict.find(b";") < 0:
+        return verdict.startswith(b"hit")
     return verdict.startswith(b"hit") or not _KEPT.isdisjoint([part.strip() for part in verdict.split(b";")])
 
 

@@ -105,13 +105,14 @@ class FieldBlock:
         self.wire = serialize(fields)
         self.qpack = b""  # the lines as HTTP/3 writes them, once it has
         self.block: bytes | None = None
-        self.content_type = _shared_type(fields.get(b"content-type", b""))
+        self.content_type = shared_type(fields.get(b"content-type", b""))
         self.tags: tuple[bytes, ...] = ()
         self.seal: object = None  # of the stage that was seen to have set its fields here
         self.complete = b"date" in fields and b"content-length" not in fields  # nothing to add, nothing to leave out
 
 
-def _shared_type(told: bytes) -> bytes:
+def shared_type(told: bytes) -> bytes:
+    """A Content-Type, as the same object each time while not too many are known: who counts compares identity first."""
     if len(_types) < TYPES_KEPT and len(told) <= TYPE_LONGEST:
         return _types.setdefault(told, told)
     return _types.get(told, told)
@@ -145,10 +146,10 @@ class Response:
 
     def get(self, name: bytes, default: bytes | None = None) -> bytes | None:
         value = self.own.get(name)
-        if value is None:
+        if value is None and self.stamp is not NO_FIELDS:
             value = self.stamp.fields.get(name)
-            if value is None:
-                value = self.shared.fields.get(name)
+        if value is None and self.shared is not NO_FIELDS:
+            value = self.shared.fields.get(name)
         return default if value is None else value
 
     def set(self, name: bytes, value: bytes) -> None:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final
 
 from edgeproxy.clock import Clock
-from edgeproxy.http.message import NO_FIELDS
+from edgeproxy.http.message import NO_FIELDS, shared_type
 from edgeproxy.observe.analytics import Analytics, cache_label, tier_of, type_of
 from edgeproxy.observe.metrics import OTHER, Metrics
 from edgeproxy.observe.top import Top
@@ -73,7 +73,10 @@ class Observer:
         response = x.response
         if response is not None:
             shared = response.shared
-            x.content_type = response.own.get(b"content-type", b"") if shared is NO_FIELDS else shared.content_type
+            if shared is NO_FIELDS:
+                x.content_type = shared_type(response.own.get(b"content-type", b""))
+            else:
+                x.content_type = shared.content_type
         x.response = x.lookup = None
         records = self._records
         records.append(x)

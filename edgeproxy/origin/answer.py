@@ -13,10 +13,12 @@ from edgeproxy.http.headers import (
     ORDINARY_CONNECTION,
     Headers,
     add,
+    lower_name,
     serialize,
     tokens,
     without_hop_by_hop,
 )
+from edgeproxy.origin import plain
 from edgeproxy.pipeline.exchange import Interim
 
 HEAD_LIMIT: Final = 64 * 1024  # bytes of an answer's head, and of what stands between two pieces of its body
@@ -37,9 +39,11 @@ class Answer:
     """
 
     __slots__ = (
+        "_begun",
         "_fault",
         "_head_only",
         "_interim",
+        "_left",
         "_on_interim",
         "_parser",
         "_repeats",
@@ -68,7 +72,8 @@ class Answer:
         self._head_only = head_only
         self._on_interim = interim
         self._tunnel = tunnel
-        self._interim = self._repeats = self._unbounded = self.status = 0
+        self._interim = self._repeats = self._unbounded = self._left = self.status = 0
+        self._begun = False  # some of the answer has come
         self.has_head = self.whole = self.until_eof = False
         self.persists = True
         self.switched: bytes | None = None
@@ -82,6 +87,13 @@ class Answer:
 
         Bytes behind a whole answer are dropped, and the connection then does not persist.
         """
+        if self._left:
+            self._take_body(data)
+            return
+        if not self._begun:
+            self._begun = True
+            if self._take_plain(data):
+                return
         self._unbounded += len(data)
         try:
             self._parser.feed_data(data)
@@ -94,6 +106,48 @@ class Answer:
                 raise (self._fault or EdgeError(Kind.RESPONSE_INVALID, "origin", str(error))) from None
         if self._unbounded > HEAD_LIMIT and not self.whole and self.switched is None:
             raise self._too_large(f"more than {HEAD_LIMIT} bytes of head or trailers")
+
+    def _take_plain(self, data: bytes) -> bool:
+        """Take a whole head past the parser, if it is a plain one, and what there is of the body; the parser then sees
+        nothing of this answer."""
+        end = -1 if self._head_only or self._tunnel else data.find(b"\r\n\r\n", 0, plain.HEAD_LONGEST)
+        if end < 0:
+            return False
+        fields: Headers = {}
+        status = plain.read(data[: end + 1], fields)
+        if not status:
+            return False
+        self.status = status
+        self._settle(fields)
+        self._left = int(fields[b"content-length"])
+        self._take_body(data[end + 4 :])
+        return True
+
+    def over(self) -> None:
+        """Nobody wants more of it. Its connection keeps it, and is not to keep whoever asked with it."""
+        self.pipe = self._on_interim = None
+
+    def _settle(self, fields: Headers) -> None:
+        """The final head is here."""
+        self.head = fields
+        self.has_head = True
+
+    def _take_body(self, data: bytes) -> None:
+        """Of a body whose length is known."""
+        left = self._left - len(data)
+        if left < 0:
+            data = data[: self._left]
+            self.persists = False
+        self._left = max(left, 0)
+        self.whole = left <= 0
+        if data:
+            self._keep(data)
+
+    def _keep(self, data: bytes) -> None:
+        if self.pipe is None:
+            self.chunks.append(data)
+        else:
+            self.pipe.feed(data)
 
     @property
     def length(self) -> int | None:
@@ -109,7 +163,7 @@ class Answer:
         self.fields = {}
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        name = name.lower()
+        name = lower_name(name)
         if value and value[-1] <= SPACE:
             value = value.rstrip(b" \t")  # llhttp leaves it there
         fields = self.fields
@@ -127,7 +181,6 @@ class Answer:
         if status < 200:
             self._skip_interim(status)
             return
-        self._on_interim = None  # an idle connection keeps this answer, and is not to keep the client's with it
         fields, self.fields = self.fields, {}
         if len(fields) + self._repeats > FIELD_LIMIT:
             raise self._too_large(f"more than {FIELD_LIMIT} fields")
@@ -144,17 +197,13 @@ class Answer:
             self.whole = True
             if self._head_only:
                 self._parser = httptools.HttpResponseParser(self)  # the old one waits for the body announced
-        self.head = fields
-        self.has_head = True
+        self._settle(fields)
 
     def on_body(self, data: bytes) -> None:
         if self.whole:
             raise self._invalid("a body where none belongs")
         self._unbounded = 0
-        if self.pipe is None:
-            self.chunks.append(data)
-        else:
-            self.pipe.feed(data)
+        self._keep(data)
 
     def on_message_complete(self) -> None:
         if self.has_head:

@@ -20,7 +20,7 @@ from edgeproxy.origin.answer import Answer
 from edgeproxy.origin.deadline import NEVER, Deadline
 from edgeproxy.origin.tunnel import OriginTunnel
 from edgeproxy.origin.upload import Upload
-from edgeproxy.origin.way import Owner
+from edgeproxy.origin.way import Owner, Waiter
 from edgeproxy.origin.wire import Call, chunk, last_chunk
 
 CLOSE_TIME: Final = 2.0  # seconds a connection may take to close
@@ -60,7 +60,7 @@ class Connection(asyncio.Protocol):
         self._loop = loop
         self._timeouts = owner.timeouts
         self._answer = Answer()
-        self._waiter: asyncio.Future[Response] | None = None
+        self._waiter: Waiter | None = None
         self._tunnel: OriginTunnel | None = None
         self._upload: Upload | None = None
         self._busy = self._chunked = self._paused = self._tls = False
@@ -76,6 +76,11 @@ class Connection(asyncio.Protocol):
     # What the pool does.
 
     def send(self, call: Call, head: bytes, first_byte: float | None = None) -> asyncio.Future[Response]:
+        answer: asyncio.Future[Response] = self._loop.create_future()
+        self.begin(call, head, answer, first_byte)
+        return answer
+
+    def begin(self, call: Call, head: bytes, waiter: Waiter, first_byte: float | None = None) -> None:
         self._first_byte = self._timeouts.first_byte if first_byte is None else first_byte
         self._answer.expect(head_only=call.method == b"HEAD", tunnel=call.tunnel, interim=call.interim)
         self.reused = self.answered
@@ -84,7 +89,7 @@ class Connection(asyncio.Protocol):
         self.until = call.until
         self._silence = self._timeouts.between_bytes
         self._chunked = call.chunked
-        self._waiter = waiter = self._loop.create_future()
+        self._waiter = waiter
         if call.payload:
             self.transport.writelines((head, call.payload))
         else:
@@ -93,7 +98,6 @@ class Connection(asyncio.Protocol):
             self.sent()
         else:
             self._upload = Upload(self, call.body, call)
-        return waiter
 
     def give_up(self, answer: asyncio.Future[Response]) -> None:
         if answer is self._waiter:
@@ -259,7 +263,8 @@ class Connection(asyncio.Protocol):
         self._busy = False
         answer = self._answer
         waiter, pipe = self._waiter, answer.pipe
-        self._waiter = answer.pipe = None
+        self._waiter = None
+        answer.over()
         if not answer.whole or self._upload is not None:
             self._stop_upload()
             self.deadline.cancel()

@@ -25,7 +25,7 @@ from edgeproxy.origin.deadline import NEVER, Deadline
 from edgeproxy.origin.http2_answer import Answer, Pairs
 from edgeproxy.origin.tunnel import OriginTunnel
 from edgeproxy.origin.upload import Upload
-from edgeproxy.origin.way import Owner
+from edgeproxy.origin.way import Owner, Waiter
 from edgeproxy.origin.wire import Call
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ class Stream:
         self._silence = owner.timeouts.between_bytes
         self._first_byte = owner.timeouts.first_byte
         self._call: Call | None = None
-        self._waiter: asyncio.Future[Response] | None = None
+        self._waiter: Waiter | None = None
         self._upload: Upload | None = None
         self._tunnel: OriginTunnel | None = None
         self._busy = False
@@ -97,6 +97,11 @@ class Stream:
     # What the pool does.
 
     def send(self, call: Call, head: bytes, first_byte: float | None = None) -> asyncio.Future[Response]:
+        answer: asyncio.Future[Response] = self.carrier.loop.create_future()
+        self.begin(call, head, answer, first_byte)
+        return answer
+
+    def begin(self, call: Call, head: bytes, waiter: Waiter, first_byte: float | None = None) -> None:
         """Begin the stream; what is refused here is refused like any (RFC 9113 §8.7)."""
         if first_byte is not None:
             self._first_byte = first_byte
@@ -104,16 +109,16 @@ class Stream:
         self._answer = Answer(call)
         self._busy = True
         self.until = call.until
-        self._waiter = waiter = self.carrier.loop.create_future()
+        self._waiter = waiter
         whole = call.body is None and not call.tunnel
         if call.tunnel and not self.carrier.tunnels:
             self._end(EdgeError(Kind.NOT_IMPLEMENTED, "edge", "the origin takes no WebSocket over HTTP/2"), 0)
-            return waiter
+            return
         try:
             self.id = self.carrier.begin(self, head, end=whole and not (call.content or call.trailers))
         except Refused:
             self.refuse("it takes no more streams")
-            return waiter
+            return
         if call.body is not None:
             self._upload = Upload(self, call.body, call)
         else:
@@ -123,7 +128,6 @@ class Stream:
                 self.put_last(call.trailers)
             self.sent()
         self.carrier.flush()
-        return waiter
 
     def give_up(self, answer: asyncio.Future[Response]) -> None:
         if answer is self._waiter:

@@ -6,6 +6,7 @@ What may be repeated follows RFC 9110 §9.2.2 and RFC 9112 §9.3.1; how often, t
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Coroutine
 from typing import Any, Final
 
 from edgeproxy.balance.ask import Ask
@@ -17,6 +18,7 @@ from edgeproxy.http.loops import PSEUDONYM
 from edgeproxy.http.message import Response
 from edgeproxy.limits.keys import KeyOf, compile_key
 from edgeproxy.observe.metrics import Metrics
+from edgeproxy.origin.direct import Direct
 from edgeproxy.origin.endpoint import Endpoint
 from edgeproxy.origin.figures import Figures
 from edgeproxy.origin.joined import Joiner
@@ -27,13 +29,16 @@ from edgeproxy.origin.retry import Budget, failures, may_repeat
 from edgeproxy.origin.sender import Sender, discard
 from edgeproxy.origin.tries import Tries
 from edgeproxy.origin.wire import Call, hops_left
+from edgeproxy.pipeline.errand import Asked, Prompt, Take
 from edgeproxy.pipeline.exchange import Exchange
 
 MOST_CONNECTS: Final = 10  # endpoints that one request finds out about that they cannot be connected to
 PREFIXES: Final = (32, 64)  # bits of an address that make up client.net
 
+Outcome = Response | EdgeError  # of one try
 
-class Pool:
+
+class Pool(Prompt):
     """Endpoints that serve the same content; ``fallback`` is asked when none of them can answer. ``node`` is what this
     node is called in requests."""
 
@@ -79,51 +84,106 @@ class Pool:
         """
         if x.request.method == b"OPTIONS" and hops_left(x.request.headers) == 0:
             return Response(204)  # RFC 9110 §7.6.2: not sent on, answered here
+        call = self._call(x)
+        return self._whole(x, call, await self.ask(x, call))
+
+    def begin(self, x: Exchange, take: Take) -> Asked | Coroutine[Any, Any, Response]:
+        tries = self._tries_of(x, self._call(x))
+        leave = self._leaves(tries.call)
+        endpoint = self._first(tries, leave=leave)
+        if endpoint is not None and not leave and not tries.call.tunnel:
+            direct = Direct(self, tries, endpoint, take)
+            if self._sender.send_at_once(tries, endpoint, direct):
+                return direct
+        return self._go_on(tries, endpoint, None, leave=leave)
+
+    def came(self, tries: Tries, endpoint: Endpoint, outcome: Outcome) -> Response | Coroutine[Any, Any, Response]:
+        """What a direct try brought: the answer, or what is done in its place."""
+        if isinstance(outcome, Response):
+            self._sender.over(tries, endpoint, outcome)
+            if outcome.status not in self._statuses:
+                return self._whole(tries.x, tries.call, outcome)
+        else:
+            self._sender.over(tries, endpoint, None)
+        return self._go_on(tries, endpoint, outcome, leave=False)
+
+    def left(self, tries: Tries, endpoint: Endpoint) -> None:
+        """Nobody waits for a direct try any more."""
+        self._sender.over(tries, endpoint, None)
+        if tries.connection is not None:
+            tries.connection.abort()
+
+    async def ask(self, x: Exchange, call: Call) -> Response:
+        """``fetch`` for a call that other pools may have been asked already."""
+        tries = self._tries_of(x, call)
+        leave = self._leaves(call)
+        return await self._answer(tries, self._first(tries, leave=leave), None, leave=leave)
+
+    async def _go_on(
+        self, tries: Tries, endpoint: Endpoint | None, outcome: Outcome | None, *, leave: bool
+    ) -> Response:
+        """The rest of :meth:`fetch`, from there."""
+        return self._whole(tries.x, tries.call, await self._answer(tries, endpoint, outcome, leave=leave))
+
+    async def _answer(
+        self, tries: Tries, endpoint: Endpoint | None, outcome: Outcome | None, *, leave: bool
+    ) -> Response:
+        """The answer to a request that ``endpoint`` is to be asked first, or was asked with that ``outcome``. Where
+        there is none with a place, it is waited for. ``leave``: one try, then the fallback. Raises EdgeError."""
+        if endpoint is None:
+            if self._can_fall_back(tries.call):
+                return await self._fall_back(tries)
+            endpoint = await self._place(tries)
+        while True:
+            if outcome is None:
+                try:
+                    outcome = await self._sender.send(tries, endpoint)
+                except EdgeError as error:
+                    outcome = error
+            failure = outcome if isinstance(outcome, EdgeError) else None
+            if isinstance(outcome, Response) and outcome.status not in self._statuses:
+                return outcome
+            again = None if leave else self._again(tries, failure)
+            elsewhere = again is None and self._may_repeat(tries, failure) and self._can_fall_back(tries.call)
+            if again is None and not elsewhere:
+                if isinstance(outcome, EdgeError):
+                    raise outcome
+                return outcome
+            if isinstance(outcome, Response):
+                discard(outcome)
+            if again is None:
+                return await self._fall_back(tries)
+            endpoint, outcome = again, None
+
+    def _call(self, x: Exchange) -> Call:
+        """What is sent. Raises EdgeError."""
         until = asyncio.get_running_loop().time() + self._total
         call = Call(x.request, until, x.interim, self._node)
         if self._http2 and grpc.is_grpc(call.fields) and (allowed := grpc.deadline(call.fields)) is not None:
             call.rpc = True
             call.until = min(until, until - self._total + allowed - (self._now() - x.started))
-        response = await self.ask(x, call)
-        return response if self._joiner is None else self._joiner.join(x, call, response)
+        return call
 
-    async def ask(self, x: Exchange, call: Call) -> Response:
-        """``fetch`` for a call that other pools may have been asked already."""
-        members = self._members
+    def _tries_of(self, x: Exchange, call: Call) -> Tries:
+        """A request that comes to this pool."""
         call.asked += (self.name,)
         shape = self._sender.kinds.of(x.request.method, x.request.target)
-        ask = Ask(self._now(), shape.kind, self._key_of(x), members.regions(x.place), x.wanted)
+        ask = Ask(self._now(), shape.kind, self._key_of(x), self._members.regions(x.place), x.wanted)
         self._budget.request(ask.now)
-        tries = Tries(x, call, ask, shape)
-        leave = members.panicking and self._can_fall_back(call, fit=True)
-        endpoint = self._on_trial(tries) if leave else self._first(tries)
-        if endpoint is None:
-            if self._can_fall_back(call):
-                return await self._fall_back(x, call)
-            endpoint = await self._place(tries)
-        while True:
-            response: Response | None = None
-            failure: EdgeError | None = None
-            try:
-                response = await self._sender.send(tries, endpoint)
-            except EdgeError as error:
-                failure = error
-            if response is not None and response.status not in self._statuses:
-                return response
-            again = None if leave else self._again(tries, failure)
-            elsewhere = again is None and self._may_repeat(tries, failure) and self._can_fall_back(call)
-            if again is None and not elsewhere:
-                if response is not None:
-                    return response
-                raise failure or members.missing()
-            if response is not None:
-                discard(response)
-            if again is None:
-                return await self._fall_back(x, call)
-            endpoint = again
+        return Tries(x, call, ask, shape)
 
-    def _first(self, tries: Tries) -> Endpoint | None:
+    def _whole(self, x: Exchange, call: Call, response: Response) -> Response:
+        """The answer with all there is to its body."""
+        return response if self._joiner is None else self._joiner.join(x, call, response)
+
+    def _leaves(self, call: Call) -> bool:
+        """Whether none of its endpoints is fit, but another pool's are."""
+        return self._members.panicking and self._can_fall_back(call, fit=True)
+
+    def _first(self, tries: Tries, *, leave: bool) -> Endpoint | None:
         """Whom to ask first; None if nobody has a place, or others wait for one."""
+        if leave:
+            return self._on_trial(tries)
         if self._line is not None and len(self._line):
             return None
         return self._members.pick(tries.ask, (), safe=self._safe(tries))
@@ -197,12 +257,12 @@ class Pool:
         fallback = self.fallback
         return fallback is not None and fallback.name not in call.asked and not (fit and fallback.panicking)
 
-    async def _fall_back(self, x: Exchange, call: Call) -> Response:
+    async def _fall_back(self, tries: Tries) -> Response:
         self._figures.failovers.inc(self.name)
         fallback = self.fallback
         if fallback is None:
             raise EdgeError(Kind.NO_ENDPOINT, "edge")
-        return await fallback.ask(x, call)
+        return await fallback.ask(tries.x, tries.call)
 
     def _ended(self, endpoint: Endpoint, error: EdgeError | None, status: int) -> None:
         """What became of a request."""

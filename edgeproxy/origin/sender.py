@@ -19,7 +19,7 @@ from edgeproxy.origin.members import Members
 from edgeproxy.origin.outlier import PATIENT
 from edgeproxy.origin.retry import Budget, failures, retry_after
 from edgeproxy.origin.tries import Tries
-from edgeproxy.origin.way import Way
+from edgeproxy.origin.way import Waiter, Way
 
 # Seconds a connection may hang before another endpoint is connected to (RFC 8305 §5), and how many at most where they
 # take that long as a rule.
@@ -66,18 +66,12 @@ class Sender:
         if connection is None:
             endpoint, connection = await self._connect(tries, endpoint)
             head = endpoint.head(call, self._host(tries, endpoint))
-        tries.connection = connection
-        tries.sent = True
-        began = self._clock.monotonic()
-        more = call.repeatable and tries.times + 1 < self._tries and self._members.several
-        answer = connection.send(call, head, self._try_timeout if more else None)
-        tries.times += 1
-        if more:
-            endpoint.awaited.add(connection)
+        answer: asyncio.Future[Response] = asyncio.get_running_loop().create_future()
+        self._put(tries, endpoint, connection, head, answer)
         late = 0.0 if self._hedge is None and endpoint.state == "in" else self._late(tries, endpoint)
         try:
             if late:
-                response = await self._hedged(tries, endpoint, connection, answer, late, began)
+                response = await self._hedged(tries, endpoint, connection, answer, late, tries.began)
                 if tries.endpoint is not endpoint:
                     return response
             else:
@@ -90,8 +84,42 @@ class Sender:
             raise
         finally:
             endpoint.awaited.discard(connection)
-        self._answered(tries, endpoint, response, began)
+        self._answered(tries, endpoint, response, tries.began)
         return response
+
+    def send_at_once(self, tries: Tries, endpoint: Endpoint, waiter: Waiter) -> bool:
+        """The same for one who does not wait, over a connection that is there, with no other try beside this one; False
+        where that cannot be, and nothing was done. :meth:`over` is to be told how it ends. Raises EdgeError."""
+        if self._hedge is not None or endpoint.state != "in":
+            return False
+        head = endpoint.head(tries.call, self._host(tries, endpoint))
+        connection = endpoint.take()
+        if connection is None:
+            return False
+        tries.begin(endpoint)
+        self._put(tries, endpoint, connection, head, waiter)
+        return True
+
+    def over(self, tries: Tries, endpoint: Endpoint, response: Response | None) -> None:
+        """What was sent at once has the head of its answer, or none will come."""
+        connection = tries.connection
+        if connection is not None:
+            endpoint.awaited.discard(connection)
+            tries.sent = tries.call.begun or not connection.refused
+        if response is not None:
+            self._answered(tries, endpoint, response, tries.began)
+
+    def _put(self, tries: Tries, endpoint: Endpoint, connection: Way, head: bytes, waiter: Waiter) -> None:
+        """Send a try; ``waiter`` gets the answer."""
+        call = tries.call
+        tries.connection = connection
+        tries.sent = True
+        tries.began = self._clock.monotonic()
+        more = call.repeatable and tries.times + 1 < self._tries and self._members.several
+        tries.times += 1
+        if more:
+            endpoint.awaited.add(connection)
+        connection.begin(call, head, waiter, self._try_timeout if more else None)
 
     def reroute(self, endpoint: Endpoint) -> None:
         """It has fallen silent: what waits for its answers, and can be made again, does not wait to the end. As many

@@ -13,10 +13,10 @@ from edgeproxy.pipeline.exchange import Exchange
 
 class Tries:
     """``endpoint``: the one asked last, or whose answer was taken; ``tried``: those that did not answer. ``sent``: some
-    of this try may have reached an origin; ``times``: how often the request was sent. ``fresh``: it is to be sent over
-    a new connection."""
+    of this try may have reached an origin; ``began``: when it was sent, in monotonic seconds; ``times``: how often the
+    request was sent. ``fresh``: it is to be sent over a new connection."""
 
-    __slots__ = ("ask", "call", "connection", "endpoint", "fresh", "sent", "shape", "times", "tried", "x")
+    __slots__ = ("ask", "began", "call", "connection", "endpoint", "fresh", "sent", "shape", "times", "tried", "x")
 
     def __init__(self, x: Exchange, call: Call, ask: Ask, shape: Shape) -> None:
         self.x = x
@@ -27,6 +27,7 @@ class Tries:
         self.connection: Way | None = None
         self.tried: tuple[Endpoint, ...] = ()
         self.times = 0
+        self.began = 0.0
         self.sent = False
         self.fresh = False
 

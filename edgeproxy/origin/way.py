@@ -25,6 +25,19 @@ class Owner(Protocol):
         """It is closed and was idle."""
 
 
+class Waiter(Protocol):
+    """Who is given the answer to a request: a future, or somebody who is not to be waited for."""
+
+    def done(self) -> bool:
+        """Nothing is wanted any more."""
+
+    def set_result(self, result: Response, /) -> None:
+        """The answer's head is here."""
+
+    def set_exception(self, exception: EdgeError, /) -> None:
+        """There will be none."""
+
+
 class Way(Protocol):
     """``reused`` tells that an earlier exchange went over its connection, ``answered`` that some of this answer has
     come, ``refused`` that the origin said it has not looked at the request, ``reusable`` that another exchange may
@@ -50,6 +63,9 @@ class Way(Protocol):
     def send(self, call: Call, head: bytes, first_byte: float | None = None) -> asyncio.Future[Response]:
         """Send a request; the future is its answer, or fails with EdgeError. ``first_byte``: the seconds its head may
         take, if not as many as ever."""
+
+    def begin(self, call: Call, head: bytes, waiter: Waiter, first_byte: float | None = None) -> None:
+        """The same for one who waits already."""
 
     def give_up(self, answer: asyncio.Future[Response]) -> None:
         """Nobody waits for ``answer`` any more."""

@@ -18,7 +18,12 @@ IDEMPOTENT: Final[frozenset[bytes]] = frozenset((b"DELETE", b"GET", b"HEAD", b"O
 _WITH_CONTENT: Final[frozenset[bytes]] = frozenset((b"PATCH", b"POST", b"PUT"))
 # Set anew here, or for our connection with the client only.
 _REPLACED: Final[frozenset[bytes]] = HOP_BY_HOP | {b"cdn-loop", b"content-length", b"expect", b"host", b"via"}
-_UNDERSCORE: Final = ord("_")
+# Numbers: bytes are looked for in bytes at four times the cost.
+_UNDERSCORE: Final = 0x5F
+_LF: Final = 0x0A
+_CR: Final = 0x0D
+_NUL: Final = 0x00
+_CHUNKED: Final = b"transfer-encoding: chunked\r\n"
 
 
 class Call:
@@ -35,8 +40,7 @@ class Call:
 
     __slots__ = (
         "_block",
-        "_breaks",
-        "_line",
+        "_whole",
         "asked",
         "begun",
         "body",
@@ -80,9 +84,11 @@ class Call:
         self.target = request.target
         self.tunnel = b"upgrade" in headers and wants_tunnel(headers)
         fields = headers.copy()
-        for name in _REPLACED.intersection(headers):
-            del fields[name]
-        if _UNDERSCORE in b"".join(fields):
+        for name in _REPLACED:
+            if name in fields:
+                del fields[name]
+        names = b"".join(fields)
+        if _UNDERSCORE in names:
             # CGI and WSGI read X_User and X-User as one name: a client could speak in the edge's (RFC 3875 §4.1.18).
             fields = {name: value for name, value in fields.items() if _UNDERSCORE not in name}
         if method == b"OPTIONS" and (hops := hops_left(headers)) is not None:
@@ -90,27 +96,26 @@ class Call:
         self.fields = fields
         self.via = _via(headers, request.version, node)
         self.cdn_loop = marked(headers, node)
-        parts = [b"", *map(b": ".join, fields.items() if b"set-cookie" not in fields else lines(fields))]
-        parts += (b"via: " + self.via, b"cdn-loop: " + self.cdn_loop)
-        if self.tunnel:
-            parts.append(b"connection: upgrade\r\nupgrade: " + headers[b"upgrade"])
-        framing = self._frame(request.body, method)
-        if framing:
-            parts.append(framing)
-        parts += (b"", b"")
-        self._line = method + b" " + request.target + b" HTTP/1.1\r\nhost: "
-        self._block = b"\r\n".join(parts)
-        self._breaks = 2 * (len(parts) + self.tunnel)  # bytes of CR and LF that belong there
+        upgrade = headers[b"upgrade"] if self.tunnel else b""
+        self._block = b"%bvia: %b\r\ncdn-loop: %b\r\n%b%b\r\n" % (
+            serialize(fields),
+            self.via,
+            self.cdn_loop,
+            b"connection: upgrade\r\nupgrade: %b\r\n" % upgrade if self.tunnel else b"",
+            self._frame(request.body, method),
+        )
+        values = b"".join(fields.values() if b"set-cookie" not in fields else [value for _, value in lines(fields)])
+        told = b"".join((method, request.target, names, values, self.via, self.cdn_loop, upgrade))
+        self._whole = _is_one_line(told)
 
     def head(self, host: bytes) -> bytes:
         """The head for an origin that is called ``host``.
 
         Raises EdgeError if a stage put into it what would end a line: fields from the wire were checked there.
         """
-        head = self._line + host + self._block
-        if len(head) - len(head.translate(None, b"\r\n\0")) != self._breaks:
+        if not (self._whole and _is_one_line(host)):
             raise EdgeError(Kind.INTERNAL, "edge", "a field of the request holds CR, LF or NUL")
-        return head
+        return b"%b %b HTTP/1.1\r\nhost: %b\r\n%b" % (self.method, self.target, host, self._block)
 
     @property
     def repeatable(self) -> bool:
@@ -118,26 +123,26 @@ class Call:
         return self.idempotent and not self.begun
 
     def _frame(self, body: Body | None, method: bytes) -> bytes:
-        """Take the body if it is here; the field that frames it."""
+        """Take the body if it is here; the line that frames it."""
         if body is None:
             self.length = 0 if method in _WITH_CONTENT else None
-            return b"content-length: 0" if method in _WITH_CONTENT else b""
+            return b"content-length: 0\r\n" if method in _WITH_CONTENT else b""
         whole = body.take()
         if whole is None:
             self.body = body
             self.length = body.length
             self.chunked = body.length is None
-            return b"transfer-encoding: chunked" if body.length is None else b"content-length: %d" % body.length
+            return _CHUNKED if body.length is None else b"content-length: %d\r\n" % body.length
         self.content = self.payload = whole
         self.trailers = body.trailers
         self.length = None if body.trailers else len(whole)
         if body.trailers:
             self.payload = (chunk(whole) if whole else b"") + last_chunk(body.trailers)
-            return b"transfer-encoding: chunked"
-        return b"content-length: %d" % len(whole)
+            return _CHUNKED
+        return b"content-length: %d\r\n" % len(whole)
 
     def __repr__(self) -> str:
-        return f"<Call {self._line.split(b' HTTP/')[0].decode('latin-1')}{' begun' if self.begun else ''}>"
+        return f"<Call {self.method.decode('latin-1')} {self.target.decode('latin-1')}{' begun' if self.begun else ''}>"
 
 
 def hops_left(headers: Headers) -> int | None:
@@ -153,6 +158,10 @@ def chunk(data: bytes) -> bytes:
 
 def last_chunk(trailers: Headers | None) -> bytes:
     return b"0\r\n%b\r\n" % serialize(trailers) if trailers else b"0\r\n\r\n"
+
+
+def _is_one_line(text: bytes) -> bool:
+    return _LF not in text and _CR not in text and _NUL not in text
 
 
 def _via(headers: Headers, version: bytes, node: bytes) -> bytes:

@@ -17,6 +17,7 @@ from edgeproxy.http.headers import Headers
 from edgeproxy.http.message import NO_FIELDS, Response
 from edgeproxy.pipeline import calls
 from edgeproxy.pipeline.chain import Chain, RequestHook, Responders, Step
+from edgeproxy.pipeline.errand import Asked, Onlooker, Prompt
 from edgeproxy.pipeline.exchange import Exchange
 from edgeproxy.pipeline.interim import Interims
 from edgeproxy.pipeline.middleware import Verdict
@@ -41,22 +42,107 @@ class Writer(Protocol):
         """Run the rest of the exchange in a task that is cancelled when the client leaves."""
 
 
-def serve(x: Exchange, writer: Writer) -> None:
-    """Begin an exchange whose route is known."""
+def serve(x: Exchange, writer: Writer, *, direct: bool = False) -> Errand | None:
+    """Begin an exchange whose route is known. ``direct``: no task is needed to wait for the origin; the listener gives
+    up what is returned when the client leaves."""
+    chain = x.route.chain
     responders: Responders = ()
     try:
-        for hook, responders in x.route.chain.inline:
+        for hook, responders in chain.inline:
             verdict = hook(x)
             if verdict is not None:
                 if isinstance(verdict, Response):
                     _answer(x, writer, verdict, responders)
                 else:
                     writer.spawn(_continue(x, writer, hook, verdict))
-                return
+                return None
+        origin, detour = x.route.origin, x.lookup
+        if (
+            direct
+            and isinstance(origin, Prompt)
+            and (detour is None or isinstance(detour, Onlooker))
+            and (x.request.method == b"GET" and x.request.body is None)
+            and len(chain.inline) == len(chain.request)
+        ):
+            responders = chain.responders
+            x.interim = Interims(x, writer.interim).pass_on
+            errand = Errand(x, writer, detour)
+            errand.begin(origin)
+            return errand
     except Exception as error:
+        x.interim = None
         _answer(x, writer, failure(x, error), responders)
-        return
+        return None
     writer.spawn(_continue(x, writer))
+    return None
+
+
+class Errand:
+    """A fetch that no task waits for (errand): its answer is finished where it comes in, and what has to wait for more
+    goes on in a task."""
+
+    __slots__ = ("_asked", "_onlooker", "_over", "_writer", "_x")
+
+    def __init__(self, x: Exchange, writer: Writer, onlooker: Onlooker | None) -> None:
+        self._x = x
+        self._writer = writer
+        self._onlooker = onlooker
+        self._asked: Asked | None = None
+        self._over = False  # the answer is here, or a task waits for it, or nobody wants it
+
+    def begin(self, origin: Prompt) -> None:
+        """The fetch phase, then the origin. Raises EdgeError, and what a stage raises."""
+        x = self._x
+        if self._onlooker is not None:
+            self._onlooker.before(x)
+        for number, step in enumerate(x.route.chain.fetch, 1):
+            verdict = step.hook(x)
+            if verdict is not None:
+                self._take(verdict if isinstance(verdict, Response) else fetch(x, number, verdict))
+                return
+        asked = origin.begin(x, self._take)
+        if not isinstance(asked, Asked):
+            self._take(asked)
+        elif not self._over:
+            self._asked = asked
+
+    def give_up(self) -> None:
+        """The client has left."""
+        if not self._over:
+            self._over = True
+            asked, self._asked = self._asked, None
+            if asked is not None:
+                asked.give_up()
+            self._x.error = Kind.CLIENT_GONE.value
+            ended(self._x)
+
+    def _take(self, outcome: Response | Coroutine[Any, Any, Response]) -> None:
+        self._over = True
+        self._asked = None  # which knows this one: who waits for the collector fills the memory meanwhile
+        x, writer, onlooker = self._x, self._writer, self._onlooker
+        if not isinstance(outcome, Response):
+            writer.spawn(_continue(x, writer, fetched=_watched(x, outcome, onlooker)))
+            return
+        try:
+            if onlooker is not None:
+                onlooker.after(x, outcome)
+        except Exception as error:
+            outcome = failure(x, error)
+        x.interim = None
+        try:
+            _answer(x, writer, outcome, x.route.chain.responders)
+        except Exception as error:  # not the origin's connection's, on whose read this runs
+            report(error)
+
+    def __repr__(self) -> str:
+        return f"<Errand of {self._x!r}{', over' if self._over else ''}>"
+
+
+async def _watched(x: Exchange, fetched: Coroutine[Any, Any, Response], onlooker: Onlooker | None) -> Response:
+    response = await fetched
+    if onlooker is not None:
+        onlooker.after(x, response)
+    return response
 
 
 def refuse(x: Exchange, error: EdgeError, writer: Writer) -> None:
@@ -78,13 +164,18 @@ def _answer(x: Exchange, writer: Writer, response: Response, responders: Respond
 
 
 async def _continue(
-    x: Exchange, writer: Writer, hook: RequestHook | None = None, verdict: Verdict | Awaitable[Verdict] = None
+    x: Exchange,
+    writer: Writer,
+    hook: RequestHook | None = None,
+    verdict: Verdict | Awaitable[Verdict] = None,
+    fetched: Awaitable[Response] | None = None,
 ) -> None:
     """Everything behind the inline stages, or behind the one whose ``hook`` gave a ``verdict`` to wait for:
-    asynchronous stages, the cache's miss path, the origin."""
+    asynchronous stages, the cache's miss path, the origin; or what is ``fetched`` already."""
     chain = x.route.chain
     responders = chain.responders
-    x.interim = Interims(x, writer.interim).pass_on
+    if x.interim is None:
+        x.interim = Interims(x, writer.interim).pass_on
     try:
         response: Response | None = None
         for step in _behind(chain, hook):
@@ -97,7 +188,9 @@ async def _continue(
         else:
             responders = chain.responders
             lookup = x.lookup
-            response = await (fetch(x) if lookup is None else lookup.fetch(x, fetch, store))
+            if fetched is None:
+                fetched = fetch(x) if lookup is None else lookup.fetch(x, fetch, store)
+            response = await fetched
     except EdgeError as error:
         response = failure(x, error)
     except Exception as error:
@@ -121,14 +214,18 @@ def _behind(chain: Chain, hook: RequestHook | None) -> tuple[Step, ...]:
     return chain.request[at:]
 
 
-async def fetch(x: Exchange) -> Response:
-    """The fetch phase, then the origin."""
-    for step in x.route.chain.fetch:
-        verdict = step.hook(x)
+async def fetch(x: Exchange, begun: int = 0, verdict: Verdict | Awaitable[Verdict] = None) -> Response:
+    """The fetch phase, then the origin. ``begun`` of its hooks have been called, the last of which gave the ``verdict``
+    to wait for."""
+    steps = x.route.chain.fetch
+    while True:
         response = verdict if verdict is None or isinstance(verdict, Response) else await verdict
         if response is not None:
             return response
-    return await x.route.origin.fetch(x)
+        if begun == len(steps):
+            return await x.route.origin.fetch(x)
+        verdict = steps[begun].hook(x)
+        begun += 1
 
 
 async def store(x: Exchange, response: Response) -> None:

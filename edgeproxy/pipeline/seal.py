@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Final
 
 from edgeproxy.http.message import NO_FIELDS, Response
@@ -12,28 +11,48 @@ _HSTS: Final = b"strict-transport-security"
 
 
 class Seal:
-    """``seal`` is the very object that ``apply`` sets as the value of the field ``probe``: an answer that holds it has
-    been through ``apply``, in this worker and with this configuration. None: there is no such field. ``hsts`` is what
-    https answers bear besides (RFC 6797 §7.2: no others), in place of the origin's if ``override``; ``remove`` what
-    ``apply`` takes away, and what a 304, which it does not see, must not bear either: a block of a 304's stored fields
-    without them is sealed with the Seal itself."""
+    """``values`` are the fields, None for one that is not set; all are of the type ``ours``, which no origin's own is.
+    The first of them is the seal: an answer that holds that very object has been through :meth:`apply`, in this worker
+    and with this configuration. ``hsts`` is what https answers bear besides (RFC 6797 §7.2: no others). Both stand in
+    place of the origin's if ``override``. ``remove`` is taken away, also from a 304, which gets nothing: a block of a
+    304's stored fields without them is sealed with the Seal itself."""
 
     def __init__(
         self,
         remove: tuple[bytes, ...],
-        probe: bytes,
-        seal: bytes | None,
-        apply: Callable[[Response], None],
+        values: tuple[tuple[bytes, bytes | None], ...],
+        ours: type[bytes],
         hsts: bytes | None,
         *,
         override: bool,
     ) -> None:
         self._remove = remove
-        self._probe = probe
-        self._seal = seal
-        self._apply = apply
+        self._values = values
+        self._ours = ours
+        self._probe = b""
+        self._seal: bytes | None = None
+        for name, value in values:
+            if value is not None:
+                self._probe, self._seal = name, value
+                break
         self._hsts = hsts
         self._override = override
+
+    def apply(self, response: Response, *, keep: bool = False) -> None:
+        """Idempotent: an answer that has been through it is gone through once more, and changed where it needs it.
+        ``keep``: it is to be kept."""
+        for name in self._remove:
+            if response.get(name) is not None:
+                response.drop(name)
+        if response.status == 304:
+            return  # the browser has these fields already (RFC 9110 §15.4.5)
+        for name, value in self._values:
+            present = response.get(name)
+            if value is None:
+                if present is not None and type(present) is self._ours:
+                    response.drop(name)
+            elif present is None or (keep if present == value else self._override or type(present) is self._ours):
+                response.set(name, value)
 
     def check(self, x: Exchange, response: Response) -> None:
         """Give an answer on its way out the fields it still lacks."""
@@ -61,11 +80,11 @@ class Seal:
         shared = response.shared
         if shared is NO_FIELDS:
             if self._seal is None or response.own.get(self._probe) is not self._seal:
-                self._apply(response)
+                self.apply(response)
             return
         trial = Response(response.status, shared=shared)
-        self._apply(trial)
+        self.apply(trial)
         if trial.shared is shared and not trial.own:
             shared.seal = self._seal
         else:
-            self._apply(response)
+            self.apply(response)

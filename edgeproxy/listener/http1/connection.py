@@ -22,7 +22,7 @@ from edgeproxy.listener.http1 import heads
 from edgeproxy.listener.http1.requests import UNREAD_LIMIT, Requests
 from edgeproxy.listener.tunnel import carry
 from edgeproxy.pipeline.exchange import Exchange, Peer
-from edgeproxy.pipeline.runner import refuse, serve
+from edgeproxy.pipeline.runner import Errand, refuse, serve
 
 if TYPE_CHECKING:
     from edgeproxy.listener.server import Endpoint, Server
@@ -39,6 +39,7 @@ class Http1Connection(Requests):
         self._current: Exchange | None = None
         self._queue: deque[Exchange] = deque()
         self._task: asyncio.Task[None] | None = None
+        self._errand: Errand | None = None
         self._refused = False  # the client may still be sending what was refused
         self._tail: bytes | None = None  # bytes behind a head that asked for an upgrade
         self._tunnel: Pipe | None = None
@@ -59,6 +60,7 @@ class Http1Connection(Requests):
         if self._tunnel is not None:
             self._tunnel.fail(gone)
         self.resume_writing()
+        self._give_up()
         if self._task is not None:
             # Its first turn comes before that: a task cancelled earlier would not run at all, nor end its exchange.
             self._server.call_soon(self._task.cancel)
@@ -138,7 +140,7 @@ class Http1Connection(Requests):
         self._current = x
         snapshot = self._server.snapshot
         x.route = snapshot.router.match(x.request) or snapshot.unrouted
-        serve(x, self)
+        self._errand = serve(x, self, direct=True)
 
     def send(self, x: Exchange, response: Response) -> None:
         body = cast("bytes", response.body)
@@ -215,7 +217,7 @@ class Http1Connection(Requests):
     def _over(self, x: Exchange, keep_alive: bool) -> None:
         """``x`` has been answered."""
         self._current = None
-        self._task = None
+        self._task = self._errand = None
         x.ended = self.idle_since = now = self._clock()
         self.deadline = now + (self._limits.write_timeout if self.paused_writing else self._idle_timeout)
         if x.request.body is not None:
@@ -250,6 +252,16 @@ class Http1Connection(Requests):
         x.route = self._server.snapshot.unrouted
         self._refused = True
         refuse(x, error, self)
+
+    def abort(self) -> None:
+        self._give_up()
+        super().abort()
+
+    def _give_up(self) -> None:
+        """Ask the origin no more for what no task waits for."""
+        errand, self._errand = self._errand, None
+        if errand is not None:
+            errand.give_up()
 
     # What the server's sweep asks.
 

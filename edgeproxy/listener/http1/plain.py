@@ -15,11 +15,10 @@ from typing import Final
 
 from edgeproxy.errors import EdgeError
 from edgeproxy.http.forwarded import CLAIMS
-from edgeproxy.http.headers import HOP_BY_HOP, PERSONAL, Headers, known_name
+from edgeproxy.http.headers import HOP_BY_HOP, PERSONAL, Headers
+from edgeproxy.http.lines import LINE_LONGEST, LINES_KEPT, Lines, is_value
 from edgeproxy.http.target import parse_target
 
-LINES_KEPT: Final = 8192
-LINE_LONGEST: Final = 256
 BEGINNINGS_KEPT: Final = 1024
 BEGINNING_LONGEST: Final = 1024
 WINDOW: Final = 256  # bytes behind the request line by which beginnings are found
@@ -27,31 +26,15 @@ ALIKE_MOST: Final = 8  # beginnings with the same window
 
 # RFC 9112 §3 and §5, narrowed: origin-form, one SP, no obs-fold, no obs-text in the target.
 _REQUEST_LINE: Final = re.compile(rb"(GET|HEAD) (/[!-~]*) HTTP/1\.1\r")  # its LF is cut off
-_BLANK: Final = 0x20
-_COLON: Final = 0x3A
 _CR: Final = 0x0D
 _COOKIE: Final = b"Cookie: "
 _COOKIE_SIZE: Final = len(_COOKIE)
-# What no value of a plain head holds, as "?"; obs-text (RFC 9110 §5.5) stays.
-_PRINTED: Final = bytes(byte if 0x20 <= byte < 0x7F or byte >= 0x80 else 0x3F for byte in range(256))
 
-# What frames the message, steers the connection or speaks for another client. "connection: keep-alive" says what
-# HTTP/1.1 does anyway.
+# What frames the message, steers the connection or speaks for another client.
 _NOT_PLAIN: Final = HOP_BY_HOP | CLAIMS | {b"content-length", b"expect"}
-_PLAIN_CONNECTION: Final = frozenset((b"keep-alive", b"Keep-Alive"))
 
 # The visitor's own or the page's: a beginning that many share ends before them.
 _OWN: Final = PERSONAL | {b"if-modified-since", b"if-none-match", b"if-range", b"range", b"referer"}
-
-
-class Field:
-    """One field line: its name in lower case and its value, as the parser would give it."""
-
-    __slots__ = ("name", "value")
-
-    def __init__(self, name: bytes, value: bytes) -> None:
-        self.name = name
-        self.value = value
 
 
 class Beginning:
@@ -80,10 +63,11 @@ class RequestLine:
 class Reader:
     """Reads plain heads, and remembers lines and beginnings up to a number and a length."""
 
-    __slots__ = ("_beginnings", "_lines", "_request_lines")
+    __slots__ = ("_beginnings", "_lines", "_reads", "_request_lines")
 
     def __init__(self) -> None:
-        self._lines: dict[bytes, Field] = {}
+        self._reads = Lines(_NOT_PLAIN, PERSONAL)
+        self._lines = self._reads.known
         self._request_lines: dict[bytes, RequestLine] = {}
         self._beginnings: dict[bytes, list[Beginning]] = {}
 
@@ -110,7 +94,7 @@ class Reader:
             line = lines[index]
             if line.startswith(_COOKIE):  # looking it up would be in vain
                 value = line[_COOKIE_SIZE : len(line) - 1]
-                if not _is_value(value) or line[len(line) - 1] != _CR:
+                if not is_value(value) or line[len(line) - 1] != _CR:
                     return None
                 fields[b"cookie"] = value
             else:
@@ -118,7 +102,7 @@ class Reader:
                 if field is None:
                     if new < 0:
                         new = index
-                    field = self._learn(line)
+                    field = self._reads.learn(line)
                     if field is None:
                         return None
                 fields[field.name] = field.value
@@ -166,38 +150,6 @@ class Reader:
                 self._request_lines.clear()
             self._request_lines[line] = read
         return read
-
-    def _learn(self, line: bytes) -> Field | None:
-        """One field line as RFC 9112 §5 wants it written: a name the parser has taken before, a colon, at most one
-        space, printable characters, no blank at their end."""
-        end = len(line) - 1
-        if end < 0 or line[end] != _CR:
-            return None
-        colon = 0
-        while colon < end and line[colon] != _COLON:
-            colon += 1
-        name = known_name(line[:colon])
-        if name is None or colon + 1 >= end:
-            return None
-        start = colon + 2 if line[colon + 1] == _BLANK else colon + 1
-        value = line[start:end]
-        if not _is_value(value):
-            return None
-        if name in _NOT_PLAIN and not (name == b"connection" and value in _PLAIN_CONNECTION):
-            return None
-        field = Field(name, value)
-        if len(line) <= LINE_LONGEST and name not in PERSONAL:
-            if len(self._lines) >= LINES_KEPT:
-                self._lines.clear()
-            self._lines[line] = field
-        return field
-
-
-def _is_value(value: bytes) -> bool:
-    """Whether a value has no blanks around it, is not empty, and is made of what may be printed."""
-    if not value or value[0] == _BLANK or value[len(value) - 1] == _BLANK:
-        return False
-    return value.translate(_PRINTED) == value
 
 
 def _size(beginning: Beginning) -> int:

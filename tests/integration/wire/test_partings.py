@@ -62,6 +62,12 @@ def a_request_with_a_body(wire: Wire) -> None:
         assert client.answers(1).statuses == [200]
 
 
+def a_miss(wire: Wire) -> None:
+    with RawClient(wire.plain.address) as client:
+        client.send(request(b"/passed"))
+        assert client.answers(1).statuses == [200]
+
+
 def half_a_head(wire: Wire) -> None:
     with RawClient(wire.plain.address) as client:
         client.send(b"POST / HT")
@@ -115,6 +121,7 @@ def left() -> list[str]:
     [
         a_hit,
         a_request_with_a_body,
+        a_miss,
         half_a_head,
         nothing,
         a_hit_over_http2,

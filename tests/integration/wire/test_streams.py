@@ -173,6 +173,30 @@ def test_a_client_that_leaves_before_the_answer_frees_the_origin(wire: Wire) -> 
     go.set()
 
 
+def test_a_client_that_leaves_what_no_task_waits_for_frees_the_origin(wire: Wire) -> None:
+    go = threading.Event()
+
+    def wait_for_the_second(_: RecordedRequest) -> bytes:
+        if len(wire.origin.to(b"/private")) > 1:
+            go.wait(10)
+        return answer(200, b"yours", b"Cache-Control: no-store")
+
+    wire.origin.on(b"/private", wait_for_the_second)
+    with RawClient(wire.edge.address) as client:
+        client.send(request(b"/private"))
+        assert client.answers(1).final[0].body == b"yours"
+        client.send(request(b"/private"))
+        wait_until(lambda: len(wire.origin.to(b"/private")) == 2, "the request is at the origin")
+        _, seen = wire.origin.to(b"/private")
+        assert not wire.origin.peer_left(seen.connection)
+        client.reset()
+        wait_until(lambda: wire.origin.peer_left(seen.connection), "the origin is let go")
+    go.set()
+    with RawClient(wire.edge.address) as client:
+        client.send(request(b"/private"))
+        assert client.answers(1).final[0].body == b"yours"
+
+
 def test_an_upload_cut_off_is_no_request_to_the_origin(wire: Wire) -> None:
     wire.origin.aborted.clear()
     with RawClient(wire.edge.address) as client:
