@@ -37,6 +37,7 @@ bench: venv ## Measure beside nginx and Varnish, and models within their budgets
 	EDGEPROXY=.venv-compiled/bin/edgeproxy $(BIN)/python -m tests.benchmarks
 	EDGEPROXY=.venv-compiled/bin/edgeproxy $(BIN)/python -m tests.benchmarks.http3 --write
 	EDGEPROXY=.venv-compiled/bin/edgeproxy $(BIN)/python -m tests.benchmarks.slow_reader --write
+	$(BIN)/python -m tests.benchmarks.attacks --write
 	EDGEPROXY=.venv-compiled/bin/edgeproxy $(BIN)/python -m tests.benchmarks.inference --budgets --write
 
 bench-images: venv ## Measure pictures beside thumbor and ipx

@@ -9,6 +9,7 @@ from edgeproxy.bots.agents import ROBOTS, Agents, expects_metadata
 from edgeproxy.bots.probes import Probes
 from edgeproxy.bots.shape import Shapes
 from edgeproxy.http.message import Response
+from edgeproxy.http.pseudo import names
 from edgeproxy.pipeline.exchange import Exchange
 
 # What gives an exchange its score: the weighted signals below, or whatever else is handed to Judge.
@@ -82,7 +83,7 @@ class Signals:
             points += weights.encoding
         if judged.fetch_metadata and b"sec-fetch-site" not in headers and expects_metadata(x):
             points += weights.fetch_metadata
-        if self._shapes is not None and judged.engine in self._shapes.of(headers).unlike:
+        if self._shapes is not None and judged.engine in self._shapes.of(names(x.request)).unlike:
             points += weights.shape
         tls = x.peer.tls
         if tls is not None and tls.ja4 and self._betrays(tls.ja4, kind):
@@ -146,7 +147,7 @@ class Judge:
         """Judge the exchange: a refusal, or None with its bot, agent, shape, score and treatment set."""
         answer = self._agents.check(x)
         if self._shapes is not None:
-            x.shape = self._shapes.of(x.request.headers).text
+            x.shape = self._shapes.of(names(x.request)).text
         if answer is None and self._ask is not None and x.bot == "crawler" and not x.agent:
             answer = self._verify(x, self._ask)
         if answer is None and self._score is not None:

@@ -8,11 +8,11 @@ as far as they are there, stand in this order.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from hashlib import blake2b
 from pathlib import Path
 from typing import Final
 
-from edgeproxy.http.headers import Headers
 from edgeproxy.pipeline.memo import Memo
 
 _DIGEST: Final = 6  # bytes
@@ -50,8 +50,8 @@ class Shapes:
         }
         self._known: Memo[bytes, Shape] = Memo(self._shape, 4096, longest=_LONGEST)
 
-    def of(self, headers: Headers) -> Shape:
-        return self._known[b"\n".join(headers)]
+    def of(self, names: Iterable[bytes]) -> Shape:
+        return self._known[b"\n".join(names)]
 
     def _shape(self, joined: bytes) -> Shape:
         names = joined.split(b"\n")

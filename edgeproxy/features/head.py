@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from edgeproxy.http.headers import Headers, members
 from edgeproxy.http.message import Request
+from edgeproxy.http.pseudo import names
 from edgeproxy.http.structured import Item, parse_list
 from edgeproxy.pipeline.memo import Memo
 
@@ -167,7 +168,7 @@ def vector(request: Request) -> _Numbers:
     """float32[LENGTH], by NAMES; each -1 to 1."""
     headers = request.headers
     agent = _agents[headers.get(b"user-agent", b"")[: _BYTES + 1]]
-    order = _orders[b"\n".join(headers)]
+    order = _orders[b"\n".join(names(request))]
     given = headers.get(b"sec-ch-ua")
     hints = None if given is None else _hints[given[: _BYTES + 1]]
     row: _Numbers = agent.row.copy()

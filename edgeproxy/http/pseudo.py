@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import os
 import re
+from collections.abc import Iterable
 from typing import Final, cast
 
 from edgeproxy.errors import EdgeError, Kind
@@ -47,6 +48,8 @@ _METHODS: Final[dict[bytes, bytes]] = {
 }
 
 # RFC 9113 §8.2.2, RFC 9114 §4.2: what is for one connection of HTTP/1.1.
+_WITHOUT_UPGRADE: Final = frozenset((b"2", b"3"))
+_ASKED: Final = frozenset((b"connection", b"upgrade", b"sec-websocket-key"))
 CONNECTION: Final = frozenset((b"connection", b"keep-alive", b"proxy-connection", b"transfer-encoding", b"upgrade"))
 _NOT_PLAIN: Final = HOP_BY_HOP | CLAIMS | {b"content-length", b"expect", b"host"}
 
@@ -225,6 +228,15 @@ def _ask_upgrade(made: Request) -> None:
     made.headers[b"connection"] = b"Upgrade"
     made.headers[b"upgrade"] = b"websocket"
     made.headers[b"sec-websocket-key"] = base64.b64encode(os.urandom(16))
+
+
+def names(request: Request) -> Iterable[bytes]:
+    """The names of a request's fields in their order, without those that were written here for a WebSocket over HTTP/2
+    or HTTP/3: where these stand tells nothing of the client."""
+    headers = request.headers
+    if b"upgrade" in headers and request.version in _WITHOUT_UPGRADE:
+        return [name for name in headers if name not in _ASKED]
+    return headers
 
 
 def trailers(fields: Pairs) -> Headers:

@@ -157,6 +157,10 @@ class Connection(Receiver):
         self.reset(stream, frames.REFUSED_STREAM)
         self._count(floods.REFUSED)
 
+    def overloaded(self) -> None:
+        """A head had more fields than its reader bears: each costs its peer a byte (RFC 7541 §6.1)."""
+        self._count(floods.HEADS)
+
     def stalled(self, stream: int) -> None:
         """Break a stream off whose window the peer did not open in time; the connection, where it is that one's."""
         if self.outgoing <= 0 and self.over is None:

@@ -86,7 +86,7 @@ class Reset(Event):
 
 
 class Window(Event):
-    """More may be sent on the stream; on all for stream 0."""
+    """More may be sent on the stream; for stream 0 on the connection, of use to streams that wait for that alone."""
 
     __slots__ = ()
 

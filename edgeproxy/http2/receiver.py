@@ -316,8 +316,8 @@ class Receiver(State):
             stream.outgoing += more
             if stream.outgoing > frames.WINDOW_MOST:
                 raise ConnectionFailure(frames.FLOW_CONTROL_ERROR, "a window too large")
-        if more > 0:
-            self._events.append(Window(0))
+            if more > 0:
+                self._events.append(Window(stream.number))
 
     def on_ping(self, flags: int, _: int, payload: bytes) -> None:
         self.floods.count(floods.PING)

@@ -90,7 +90,8 @@ class GoodClient:
         field = b"Cookie: %b\r\n" % cookies if cookies else b""
         connection.send(self._head.replace("{target}", target).encode() + field + b"\r\n")
         try:
-            await asyncio.wait_for(connection.idle.wait(), PATIENCE)
+            async with asyncio.timeout(PATIENCE):  # wait_for swallows a cancellation that comes along with the answer
+                await connection.idle.wait()
         except TimeoutError:
             connection.abort()
             await connection.idle.wait()

@@ -67,7 +67,8 @@ class Admin:
             else:
                 await loop.create_connection(lambda: connection, self._address.host, self._address.port)
             connection.send(self._head)
-            status, body = await asyncio.wait_for(answer, WAIT)
+            async with asyncio.timeout(WAIT):
+                status, body = await answer
         except (OSError, TimeoutError):
             return None
         finally:

@@ -151,7 +151,6 @@ TESTED_ELSEWHERE: dict[str, str] = {
     "edgeproxy/pipeline/seal.py": "tests/unit/middleware/test_security_headers.py",
     "edgeproxy/routing/split_settings.py": "tests/unit/middleware/test_split.py",
     "edgeproxy/simulate/connection.py": "tests/integration/simulate/test_run.py",
-    "edgeproxy/simulate/good.py": "tests/integration/simulate/test_run.py",
     **{
         f"edgeproxy/training/{module}.py": "tests/unit/models/test_shipped.py"
         for module in ("graph", "heads", "mobilenet", "sources", "texts")

@@ -114,7 +114,7 @@ class RawClient:
         return split_answers(bytes(self.received), methods, closed=self.closed)
 
 
-def ask(address: tuple[str, int] | str, *segments: bytes, timeout: float = 5.0) -> Answers:
+def ask(address: tuple[str, int] | str, *segments: bytes, timeout: float = 20.0) -> Answers:
     """Send on a connection of its own, read until it closes or one answer is complete."""
     with RawClient(address, timeout=timeout) as client:
         client.send(*segments)

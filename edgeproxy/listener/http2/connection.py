@@ -170,6 +170,7 @@ class Http2Connection(Client):
         stream = Stream(self, number)
         try:
             if len(fields) > self._line_limit:
+                self.http2.overloaded()
                 raise EdgeError(Kind.HEAD_TOO_LARGE, "client")
             request = pseudo.request(fields, b"2", self._endpoint.scheme, ended=event.ended, websocket=True)
             self._passed += 1
@@ -209,9 +210,7 @@ class Http2Connection(Client):
         elif isinstance(event, Window):
             if stream is not None:
                 self._resume(stream)
-            elif not number:
-                for each in self._streams.values():
-                    self._resume(each)
+            # Of the connection's window: who waits for that alone has kept its turn.
         elif isinstance(event, Trailers):
             if stream is not None:
                 stream.finish(event.fields)

@@ -13,7 +13,7 @@ from edgeproxy.http.framing import expects_continue
 from edgeproxy.http.message import Request
 from edgeproxy.http.pseudo import Malformed, request, trailers
 from edgeproxy.http2.events import Event, FieldList, Fields, Priority, Trailers
-from edgeproxy.http2.floods import BROKEN, RESET
+from edgeproxy.http2.floods import BROKEN, HEADS, RESET
 from edgeproxy.http3 import codes, varint
 from edgeproxy.http3.codes import ProtocolError
 from edgeproxy.http3.connection import Connection
@@ -109,6 +109,7 @@ class Http3Connection(QuicClient):
         stream = self._open(number)
         try:
             if len(fields) > self.limits.header_count + PSEUDO_FIELDS:
+                self._http.count(HEADS)
                 raise EdgeError(Kind.HEAD_TOO_LARGE, "client")
             asked = request(fields, b"3", b"https", ended=ended, websocket=True)
             wanted = expects_continue(asked) if b"expect" in asked.headers else False

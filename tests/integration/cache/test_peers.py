@@ -7,6 +7,7 @@ answers has to be what the RFCs want of it.
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Iterator
 
@@ -16,7 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from tests.integration.cache.peers import differences, steps
 from tests.integration.cache.peers.differences import TABLE, Sides
 from tests.integration.cache.peers.servers import Seen, Three, three
-from tests.integration.cache.peers.steps import Sequence
+from tests.integration.cache.peers.steps import Resource, Sequence, Step, Told
 
 PEERS = ("nginx", "varnish")
 _CHECKS = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much]
@@ -75,6 +76,15 @@ def test_every_difference_is_explained(servers: Three) -> None:
 
     run()
     assert found["no difference"] > sum(found.values()) / 2, found
+
+
+def test_what_a_head_freshened_here_was_fetched_there(servers: Three) -> None:
+    told = [Told(cache_control="max-age=0"), Told(cache_control="max-age=60", version=1), Told()]
+    resource = Resource(etag="", dated=False, vary="", expires=False)
+    found: Counter[str] = Counter()
+    sequence = [Step(method=method, told=each) for method, each in zip(("GET", "HEAD", "GET"), told, strict=True)]
+    _check(servers, Sequence((resource, resource), tuple(sequence), int(time.time())), found)
+    assert found["HEAD is passed on"] == len(PEERS)
 
 
 @pytest.mark.slow

@@ -131,7 +131,10 @@ async def test_what_takes_memory_without_end_is_refused_and_the_next_is_tried(tr
 async def test_an_endless_loop_is_ended_by_the_system_and_the_next_is_tried() -> None:
     trial = Trial(MEMORY, 1.0, 10_000_000)
     endless = LOOP._replace(content=onnx_bytes.loop())
-    error = await refused(trial, endless, control_flow=True)
+    for _ in range(5):
+        error = await refused(trial, endless, control_flow=True)
+        if not error.again:  # the machine had a second of CPU time for it
+            break
     assert str(error) == "it took more than 1 s of CPU time"
     assert not error.again
     await judged(trial, ECHO)

@@ -121,13 +121,20 @@ def test_while_wrong_passwords_are_verified_others_are_served_and_the_rest_is_to
     assert served > 3 * len(guesses), "each would wait for a verification, did they hold up the loop"
 
 
+def guessed(get: Callable[..., Answer], source: str) -> list[int]:
+    """The statuses of one guess after the other."""
+    return [get(b"/a", credentials("bob", f"guess{n}"), source=source).status for n in range(22)]
+
+
 def test_guessing_ends_in_429(get: Callable[..., Answer]) -> None:
-    statuses = [get(b"/a", credentials("bob", f"guess{n}"), source="127.0.0.9").status for n in range(22)]
+    statuses = guessed(get, "127.0.0.9")
     assert statuses[:20] == [401] * 20
     assert statuses[20:] == [429] * 2
 
 
-def test_no_password_is_in_any_log(edge: EdgeProcess) -> None:
+def test_no_password_is_in_any_log(edge: EdgeProcess, get: Callable[..., Answer]) -> None:
+    assert get(b"/kept", ALICE).status == 200
+    guessed(get, "127.0.0.10")
     wait_until(lambda: '"status":429' in edge.logs(), "the access log is written")
     for secret in (PASSWORD, IMPORTED, ALICE.split()[-1].decode(), BOB.split()[-1].decode(), "$scrypt$", "$2y$"):
         assert secret not in edge.logs()

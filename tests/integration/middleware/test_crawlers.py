@@ -87,5 +87,5 @@ def test_who_has_a_name_of_its_operators_is_verified_in_the_background(edge: Edg
 
 
 def test_nothing_of_this_is_an_error_in_the_log(edge: Edge) -> None:
+    wait_until(lambda: "it answered 404; nothing there yet" in edge.edge.logs(), "the list that is missing is told of")
     assert "Traceback" not in edge.edge.logs()
-    assert "it answered 404; nothing there yet" in edge.edge.logs()

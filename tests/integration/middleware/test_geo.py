@@ -117,7 +117,7 @@ def test_files_change_under_traffic_and_damaged_ones_change_nothing(origin: Reco
             client.join()
         assert bad == []
         assert edge.worker_pids() == workers
-        assert edge.logs().count("keeping the one there was") == 2  # once a worker
+        wait_until(lambda: edge.logs().count("keeping the one there was") == 2, "each worker has said so")
 
 
 def checked(config: dict[str, Any], folder: Path) -> str:

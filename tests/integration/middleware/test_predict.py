@@ -343,5 +343,7 @@ def test_a_model_that_does_not_load_leaves_the_score_as_it_was_and_says_so_once(
     whole = config(site.url, workers=1, models={"folder": str(tmp_path)}, middleware=checks)
     with EdgeProcess(whole) as edge:
         assert [get(edge, b"/scored", CURL).status for _ in range(3)] == [200, 200, 200]
+        wait_until(lambda: "does not count for the score" in edge.logs(), "it is said")
+        assert get(edge, b"/scored", CURL).status == 200
         assert edge.logs().count("does not count for the score") == 1
         assert "Traceback" not in edge.logs()

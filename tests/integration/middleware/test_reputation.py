@@ -127,7 +127,7 @@ def test_a_source_that_is_away_lets_everybody_pass_until_it_comes(
 ) -> None:
     with EdgeProcess(settings(origin, source, tmp_path / "feeds", action="tag")) as edge:
         assert ask(edge, LISTED, "/login") == 200
-        assert "no list yet" in edge.logs()
+        wait_until(lambda: "no list yet" in edge.logs(), "it is said")
         source.open()
         wait_until(lambda: ask(edge, LISTED, "/login") == 403, "the list is there", 30)
         assert ask(edge, LISTED) == 200

@@ -71,7 +71,7 @@ def test_what_only_a_worker_notices_changes_nothing(edge, whole, get, metric, un
     edge.write(whole(workers=2, log={"access": {"file": str(tmp_path / "missing" / "log")}}))
     edge.reload()
     until(lambda: metric(edge, "edgeproxy_config_reload_failures_total") >= 1, "the reload is refused")
-    assert "missing/log" in edge.logs()
+    until(lambda: "missing/log" in edge.logs(), "it is said why")
     assert get(edge) == b"ok"
     assert edge.worker_pids() == workers
 

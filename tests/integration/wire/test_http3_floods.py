@@ -217,6 +217,17 @@ def test_a_section_in_the_smallest_pieces_costs_little(site: Http3Site) -> None:
     assert spent(site) - before < 2.0
 
 
+def test_heads_of_more_fields_than_are_borne_end_the_connection(site: Http3Site) -> None:
+    section = frame(codes.HEADERS, qpack.encode(get()) + b"\xd1" * 500)  # a byte each: ":method: GET"
+    with site.client(http=False) as client:
+        client.connect()
+        for number in range(100):
+            client.send(4 * number, section, end=True)
+            client.turn()
+        client.until(lambda: client.closed is not None, "the connection's end")
+        assert client.closed == codes.EXCESSIVE_LOAD
+
+
 def test_nobody_may_fill_a_table_or_wait_for_one(site: Http3Site) -> None:
     table = b"\2\x3f\xe1\x1f"
     section = frame(codes.HEADERS, b"\x02\x00\x80" + qpack.encode(get())[2:])

@@ -304,6 +304,13 @@ def test_expect_is_left_to_who_waits_for_the_content() -> None:
 # WebSocket.
 
 
+def test_the_names_of_fields_are_those_the_client_sent() -> None:
+    made = request(*SOCKET, (b"user-agent", b"a"), (b"accept-encoding", b"gzip"), ended=False, websocket=True)
+    assert list(pseudo.names(made)) == [b"host", b"user-agent", b"accept-encoding"]
+    asked = Request(b"GET", b"/", dict.fromkeys((b"host", b"connection", b"upgrade"), b"x"))
+    assert list(pseudo.names(asked)) == [b"host", b"connection", b"upgrade"]
+
+
 def test_a_websocket_is_asked_for_as_in_http_1() -> None:
     fields = [*SOCKET, (b"sec-websocket-version", b"13"), (b"origin", b"https://a.example")]
     made = request(*fields, ended=False, websocket=True)

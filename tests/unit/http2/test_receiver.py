@@ -216,6 +216,15 @@ def test_settings_open_the_windows_of_open_streams() -> None:
     assert connection.window(1) == 10
 
 
+def test_each_stream_is_told_of_wider_windows_and_none_of_the_connection_s() -> None:
+    connection = begun()
+    connection.receive(GET + frame(1, WHOLE, 3, HEAD))
+    wider = connection.receive(frames.settings({4: 100_000}))
+    assert [(type(event), event.stream) for event in wider] == [(Window, 1), (Window, 3)]
+    (event,) = connection.receive(frame(UPDATE, 0, 0, frames.uint32(1024)))
+    assert (type(event), event.stream) == (Window, 0)
+
+
 def test_the_rest_of_a_read_is_served_when_one_stream_was_broken() -> None:
     connection = begun()
     events = connection.receive(GET + frame(8, 0, 1, bytes(4)) + frame(1, WHOLE, 3, HEAD))

@@ -278,6 +278,7 @@ def head(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(table.TABLE, "head/1", table.Row("request", "tests.support.oracle", "head"))
 
 
+@pytest.mark.interpreted  # a stand-in may not inherit from what is compiled
 @pytest.mark.usefixtures("head")
 def test_a_model_counts_for_the_score_and_who_is_known_is_not_put_to_it() -> None:
     oracle = Oracle()
@@ -302,6 +303,7 @@ def test_models_are_asked_for_only_where_one_is_named() -> None:
     ]
 
 
+@pytest.mark.interpreted  # a stand-in may not inherit from what is compiled
 def test_a_model_that_is_not_there_is_refused() -> None:
     with pytest.raises(ValueError, match="there is no model 'bot-score'"):
         stage(BotCheck, {"model": "bot-score"}, Oracle().lend())

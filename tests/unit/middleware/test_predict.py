@@ -21,6 +21,8 @@ from middleware.predict import Predict
 from tests.support.oracle import TEXT, Oracle, labelled, manifest
 from tests.support.stages import Client, exchange, route, services, stage
 
+pytestmark = pytest.mark.interpreted  # a stand-in may not inherit from what is compiled
+
 WORDS = manifest("words", [TEXT], [labelled("good", "bad")])
 LOG = {"model": "score", "into": [{"log": "seen"}]}
 

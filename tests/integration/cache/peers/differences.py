@@ -103,6 +103,8 @@ def explain(sides: Sides) -> str | None:
     alike = {*candidates(sides.sequence, sides.ours, sides.now)} & {
         *candidates(sides.sequence, sides.theirs, sides.now)
     }
+    if any(sides.sequence.steps[number].method == "HEAD" for number in alike) and not sides.ours[sides.now].asked:
+        return "HEAD is passed on"  # here it freshened what was stored (RFC 9111 §4.3.5), there it was fetched
     if alike or a is None or b is None:
         return _form(sides)
     if b != sides.now:

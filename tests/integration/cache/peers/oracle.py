@@ -190,6 +190,8 @@ def _part(validators: dict[str, str], body: bytes, step: Step) -> Iterator[tuple
         return
     if condition and (condition not in validators.values() or condition.startswith("W/")):
         return
+    if condition and condition == validators["Last-Modified"] and validators["ETag"].startswith("W/"):
+        return  # beside a weak tag we take the date for a weak validator too (§8.8.2.2)
     first, _, last = field.removeprefix("bytes=").partition("-")
     if "," in field:
         yield 206, MULTIPART
