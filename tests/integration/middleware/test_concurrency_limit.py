@@ -119,9 +119,10 @@ def test_a_client_that_is_gone_before_its_exchange_has_had_a_turn_gives_its_plac
         async def comes_and_goes() -> None:
             (connection,) = proxy.server._connections
             connection.data_received(request(b"/"))
+            transport = connection.transport
             connection.connection_lost(None)
-            connection.transport.set_protocol(asyncio.Protocol())  # it has been told already
-            connection.transport.abort()
+            transport.set_protocol(asyncio.Protocol())  # it has been told already
+            transport.abort()
 
         wait_until(lambda: len(proxy.server._connections) == 1, "the client is connected")
         proxy.run(comes_and_goes())
