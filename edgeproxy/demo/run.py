@@ -136,7 +136,8 @@ class _Demo:
         for process in reversed(self._processes):
             _send(process, signal.SIGTERM)
             try:
-                await asyncio.wait_for(process.wait(), patience)
+                async with asyncio.timeout(patience):
+                    await process.wait()
             except TimeoutError:
                 _send(process, signal.SIGKILL)
                 await process.wait()

@@ -132,7 +132,8 @@ class Link:
         within = self.settings.timeout
         try:
             if self._free.locked():
-                await asyncio.wait_for(self._free.acquire(), within)
+                async with asyncio.timeout(within):
+                    await self._free.acquire()
             else:
                 await self._free.acquire()
         except TimeoutError:

@@ -57,7 +57,8 @@ class Bus:
         self._send({"id": number, "do": what, "with": arguments})
         self._waiting[number] = answer
         try:
-            return await asyncio.wait_for(answer, within)
+            async with asyncio.timeout(within):
+                return await answer
         except TimeoutError:
             raise BusError(f"no answer to {what!r} within {within:g}s") from None
         finally:

@@ -129,7 +129,8 @@ class Generation:
             wait = backoff.after(time.monotonic() - born)
             logger.error("worker ended: %s; another one starts%s", ended, f" in {wait:g}s" if wait else "")
             try:
-                await asyncio.wait_for(self._leave.wait(), wait)
+                async with asyncio.timeout(wait):
+                    await self._leave.wait()
             except TimeoutError:
                 self._restarts.inc()
             else:
@@ -168,7 +169,8 @@ class Generation:
     async def _drain(self, worker: WorkerProcess, grace: float, delay: float) -> None:
         try:
             self._totals.seen(worker.pid, await worker.drain(grace, delay))
-            await asyncio.wait_for(worker.wait(), LAST_SECONDS)
+            async with asyncio.timeout(LAST_SECONDS):
+                await worker.wait()
         except (BusError, TimeoutError) as error:
             logger.warning("worker %d did not drain: %s", worker.pid, error or "it does not exit")
             worker.kill()

@@ -231,7 +231,8 @@ class Worker:
         stops = [part.stop() for part in snapshot.pools.values()]
         stops += [part.stop() for part in snapshot.stages.values()]
         try:
-            await asyncio.wait_for(asyncio.gather(*stops, return_exceptions=True), STOP_WITHIN)
+            async with asyncio.timeout(STOP_WITHIN):
+                await asyncio.gather(*stops, return_exceptions=True)
         except TimeoutError:
             logger.warning("a pool or stage did not stop within %gs", STOP_WITHIN)
 
