@@ -138,8 +138,12 @@ class Endpoint:
         return way
 
     def retire(self) -> None:
-        """Out of service: idle connections close now, those in use with their exchange."""
+        """Out of service: it gets no more requests."""
         self.retired = True
+        self.wind_down()
+
+    def wind_down(self) -> None:
+        """Keep no connections any more: idle ones close now, those in use with their exchange."""
         self._kept.close()
 
     @property

@@ -99,7 +99,7 @@ class Members:
             self._refreshing.cancel()
         self._watches.clear()
         for endpoint in self.endpoints:
-            endpoint.retire()
+            endpoint.wind_down()  # and not out of service: an exchange that began before may still be to be sent
 
     def regions(self, place: Place) -> tuple[str, ...]:
         """The regions in the order that suits a client there; () where none comes before another."""
