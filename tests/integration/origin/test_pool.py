@@ -243,3 +243,14 @@ async def test_what_happened_is_counted(serve, make_pool, exchange, metrics, nob
     assert [numbers for _, numbers in gauges["edgeproxy_origin_up"]] == [[0.0], [1.0]]
     assert [numbers for _, numbers in gauges["edgeproxy_origin_idle_connections"]] == [[0], [1]]
     assert "127.0.0.1" in repr(pool)
+
+
+async def test_a_request_that_meets_a_stopped_pool_is_still_sent_and_its_connection_not_kept(
+    serve, make_pool, exchange
+):
+    """As one does that began before a reload and is sent after it."""
+    origin = await serve(echo)
+    pool = await make_pool(origin.url)
+    await pool.stop()
+    assert (await pool.fetch(exchange())).body == b"ok"
+    assert [endpoint.idle for endpoint in pool._members.endpoints] == [0]
